@@ -1,0 +1,78 @@
+# Shared by `run` and `nightly`: a fresh copy of the checkout, and steps that tell their time.
+# Sourced with the checkout as the working directory.
+
+export CI=true
+export PIP_DISABLE_PIP_VERSION_CHECK=1
+export PIP_NO_INPUT=1
+exec </dev/null # nothing here may ask a question
+
+checkout=$PWD
+home=$(mktemp -d "${TMPDIR:-/tmp}/meshp2p-ci.XXXXXXXX")
+copy=$home/checkout
+current=
+began=$SECONDS
+
+finish() {
+  local status=$?
+  cd /
+  rm -rf "$home"
+  if [ "$status" -ne 0 ]; then
+    echo "FAILED after $((SECONDS - began)) s${current:+, at: $current}" >&2
+  fi
+  exit "$status"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# step NAME COMMAND...: runs the command; the first that fails ends the run.
+step() {
+  current=$1
+  shift
+  local started=$SECONDS
+  printf '\n==> %s\n' "$current"
+  "$@"
+  printf '<== %s: %d s\n' "$current" "$((SECONDS - started))"
+  current=
+}
+
+# readme_command NAME: the first line of the block under `<!-- NAME command -->`, so that what
+# the README promises is what runs.
+readme_command() {
+  local command
+  command=$(awk -v marker="<!-- $1 command -->" '
+    index($0, marker) { found = 1; next }
+    found && /^```/   { if (inside) exit; inside = 1; next }
+    found && inside   { print; exit }
+  ' README.md)
+  if [ -z "$command" ]; then
+    echo "README.md has no \`<!-- $1 command -->\` with a block of code below it" >&2
+    return 1
+  fi
+  printf '%s\n' "$command"
+}
+
+# What is checked out, with changes not committed yet, without anything ignored. The
+# developer's .venv stays out of it.
+copy_checkout() {
+  mkdir -p "$copy"
+  if git -c safe.directory="$checkout" rev-parse --is-inside-work-tree >/dev/null 2>&1; then
+    git -c safe.directory="$checkout" ls-files -z --cached --others --exclude-standard --deduplicate |
+      while IFS= read -r -d '' path; do
+        if [ -e "$path" ] || [ -L "$path" ]; then printf '%s\0' "$path"; fi
+      done |
+      tar --create --null --no-recursion --files-from=- | tar --extract --no-same-owner --directory="$copy"
+  else # unpacked from an archive
+    tar --create --exclude=./.venv . | tar --extract --no-same-owner --directory="$copy"
+  fi
+  cd "$copy"
+  export PATH=$copy/.venv/bin:$PATH
+}
+
+# The line may be several commands joined by `&&`: exactly what a reader would paste.
+run_readme_command() {
+  local command
+  command=$(readme_command "$1")
+  echo "$command"
+  bash -euo pipefail -c "$command"
+}

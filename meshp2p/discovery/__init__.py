@@ -1,0 +1,1 @@
+"""How a node hears of others before it is a member: this machine's directory, and seeds."""

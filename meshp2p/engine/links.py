@@ -1,0 +1,408 @@
+"""Streams to other nodes: one connection for each peer, dialled when first needed.
+
+An errand is a request on its way. It waits while the connection is made, learns its
+answer, or learns that the connection is gone and whether it had left.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import Counter, deque
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+import attrs
+
+from meshp2p.effects import CloseStream, OpenStream, StreamId, StreamReady
+from meshp2p.engine.core import Core
+from meshp2p.errors import WireError
+from meshp2p.ids import Address, NodeId, Seconds
+from meshp2p.transport import frame
+from meshp2p.transport.connection import Connection
+from meshp2p.transport.endpoint import Route
+from meshp2p.transport.handshake import Doorkeeper
+from meshp2p.transport.multiplex import AnswerArrived, RequestArrived, ResetArrived
+from meshp2p.wire import limits
+
+_SWEEPS_PER_IDLE: Final = 4
+
+
+@attrs.define(eq=False)
+class Errand:
+    """One request, wherever it is between this node and the other.
+
+    Args:
+        on_answer: Called with the answer's bytes (`wire.messages.join_head`).
+        on_lost: Called with the reason and whether the request had left.
+    """
+
+    data: bytes
+    answer_limit: int
+    one_way: bool
+    on_answer: Callable[[bytes, Seconds], None]
+    on_lost: Callable[[str, bool, Seconds], None]
+    link: Link | None = None
+    stream: int = 0
+
+
+@attrs.define(eq=False)
+class Link:
+    """One stream and what depends on it."""
+
+    stream: StreamId
+    deadline: Seconds
+    wanted: NodeId | None = None
+    route: Route | None = None
+    address: Address | None = None
+    tries: int = 0
+    connection: Connection | None = None
+    peer: NodeId | None = None
+    waiting: deque[Errand] = attrs.field(factory=deque)
+    pending: dict[int, Errand] = attrs.field(factory=dict)
+    jobs: dict[int, int] = attrs.field(factory=dict)
+    ready: bool = False
+    retiring: bool = False
+    idle_since: Seconds = 0.0
+
+
+OnRequest: TypeAlias = Callable[[Link, int, bytes, Seconds], None]
+
+
+class Links:
+    """All streams of one node."""
+
+    def __init__(
+        self,
+        core: Core,
+        door: Doorkeeper,
+        *,
+        on_request: OnRequest,
+        on_gone: Callable[[Link, str, Seconds], None],
+        now: Seconds,
+    ) -> None:
+        """Call `on_request` for each request, `on_gone` when a proved peer's stream ends."""
+        self._core = core
+        self._door = door
+        self._on_request = on_request
+        self._on_gone = on_gone
+        self._links: dict[StreamId, Link] = {}
+        self._to: dict[NodeId, Link] = {}
+        self._unproved: dict[StreamId, Link] = {}
+        self._unproved_hosts: Counter[str] = Counter()
+        self._next_stream: StreamId = 1
+        self._next_sweep = now + core.config.idle_close / _SWEEPS_PER_IDLE
+
+    def __len__(self) -> int:
+        """Streams open or being opened."""
+        return len(self._links)
+
+    # --- sending -------------------------------------------------------------
+
+    def send(self, peer: NodeId, errand: Errand, *, route: Route, now: Seconds) -> None:
+        """Bring an errand to a member, over its connection or a new one."""
+        link = self._to.get(peer)
+        if link is None:
+            link = self._dial(route, peer, now)
+            if link is None:
+                errand.on_lost("no address of it is known", False, now)
+                return
+        self._carry(link, errand, now)
+
+    def meet(self, address: Address, errand: Errand, *, now: Seconds) -> None:
+        """Bring an errand to whoever of the mesh listens at an address."""
+        link = self._dial(Route((address,), None), None, now)
+        if link is not None:
+            self._carry(link, errand, now)
+
+    def _carry(self, link: Link, errand: Errand, now: Seconds) -> None:
+        if link.connection is None or link.peer is None:
+            errand.link = link
+            link.waiting.append(errand)
+            return
+        mux = link.connection.mux
+        if mux.is_full:
+            errand.on_lost("its connection is full", False, now)
+            return
+        errand.link = link
+        errand.stream = mux.request(
+            errand.data, answer_limit=errand.answer_limit, one_way=errand.one_way
+        )
+        if not errand.one_way:
+            link.pending[errand.stream] = errand
+        if not link.ready:
+            link.ready = True
+            self._core.emit(StreamReady(link.stream))
+
+    def cancel(self, errand: Errand) -> None:
+        """Nobody wants the answer any more: tell the other side, if it was asked."""
+        link = errand.link
+        if link is None or link.stream not in self._links:
+            return
+        if errand in link.waiting:
+            link.waiting.remove(errand)
+        elif link.connection is not None and link.pending.pop(errand.stream, None) is not None:
+            link.connection.mux.reset(errand.stream, frame.CANCELLED)
+            self._make_ready(link)
+
+    def answer(self, link: Link, stream: int, data: bytes) -> None:
+        """Answer a request that arrived on a link, if it still stands."""
+        link.jobs.pop(stream, None)
+        if link.stream in self._links and link.connection is not None:
+            link.connection.mux.answer(stream, data)
+            if not link.ready:
+                link.ready = True
+                self._core.emit(StreamReady(link.stream))
+
+    def _dial(self, route: Route, peer: NodeId | None, now: Seconds) -> Link | None:
+        if not route.addresses or len(self._links) >= limits.MAX_CONNECTIONS:
+            return None
+        link = Link(self._next_stream, now, wanted=peer, route=route)
+        self._next_stream += 2
+        if peer is not None:
+            self._to[peer] = link
+        self._links[link.stream] = link
+        self._unproved[link.stream] = link
+        self._connect(link, now)
+        return link
+
+    def _connect(self, link: Link, now: Seconds) -> None:
+        addresses = link.route.addresses if link.route else ()
+        link.address = addresses[link.tries % len(addresses)]
+        link.tries += 1
+        link.deadline = now + self._core.config.connect_timeout
+        self._core.emit(OpenStream(link.stream, link.address))
+
+    # --- the driver's reports ------------------------------------------------
+
+    def opened(self, stream: StreamId, *, now: Seconds) -> None:
+        """A connection that we asked for stands: begin the handshake."""
+        link = self._links.get(stream)
+        if link is None or link.route is None:
+            self._core.emit(CloseStream(stream, flush=False))
+            return
+        link.connection = Connection(
+            self._door,
+            now=now,
+            rekey_bytes=self._core.config.stream_rekey_bytes,
+            dial=True,
+            peer_id=link.wanted,
+            static=link.route.static,
+            seen_from=link.address,
+        )
+        self._make_ready(link)
+
+    def accepted(self, stream: StreamId, remote: Address, *, now: Seconds) -> None:
+        """Somebody connected; they have `preauth_timeout` to prove who they are."""
+        host = _network_of(remote.host)
+        crowded = (
+            self._unproved_hosts[host] >= limits.MAX_PREAUTH_STREAMS_PER_HOST
+            and not remote.is_loopback
+        )
+        accepted = sum(self._unproved_hosts.values())
+        full = len(self._links) >= limits.MAX_CONNECTIONS
+        if crowded or full or accepted >= limits.MAX_PREAUTH_STREAMS:
+            self._core.counters["stream_refused"] += 1
+            self._core.emit(CloseStream(stream, flush=False))
+            return
+        link = Link(stream, now + self._core.config.preauth_timeout, address=remote)
+        link.connection = Connection(
+            self._door,
+            now=now,
+            rekey_bytes=self._core.config.stream_rekey_bytes,
+            dial=False,
+            seen_from=remote,
+        )
+        self._links[stream] = link
+        self._unproved[stream] = link
+        self._unproved_hosts[host] += 1
+
+    def receive(self, stream: StreamId, data: bytes, *, now: Seconds) -> NodeId | None:
+        """Bytes of a stream; return whose they are, if that is proved."""
+        link = self._links.get(stream)
+        if link is None or link.connection is None:
+            return None
+        try:
+            arrivals = link.connection.receive_untrusted(data, now=now)
+        except WireError as error:
+            self._core.counters["stream_dropped"] += 1
+            self._lose(link, str(error), now)
+            return None
+        if link.peer is None and link.connection.is_open:
+            self._prove(link, now)
+        for arrival in arrivals:
+            if type(arrival) is AnswerArrived:
+                errand = link.pending.pop(arrival.stream, None)
+                if errand is not None:
+                    errand.on_answer(arrival.data, now)
+            elif type(arrival) is RequestArrived:
+                self._on_request(link, arrival.stream, arrival.data, now)
+            elif type(arrival) is ResetArrived:
+                self._receive_reset(link, arrival, now)
+        if not link.ready and link.connection.has_bytes:
+            self._make_ready(link)
+        return link.peer
+
+    def _receive_reset(self, link: Link, reset: ResetArrived, now: Seconds) -> None:
+        errand = link.pending.pop(reset.stream, None)
+        if errand is not None:
+            busy = reset.code == frame.BUSY
+            reason = "it has too many requests open" if busy else "it gave the request up"
+            errand.on_lost(reason, not busy, now)
+        self._on_request(link, reset.stream, b"", now)
+
+    def closed(self, stream: StreamId, reason: str, *, now: Seconds) -> None:
+        """The stream ended, or could not be opened: `reason` is for people."""
+        link = self._links.get(stream)
+        if link is None:
+            return
+        proved = link.peer is not None
+        retry = not proved and link.route is not None and self._try_again(link, now)
+        if not retry:
+            self._lose(link, reason, now, closed=True)
+
+    def _try_again(self, link: Link, now: Seconds) -> bool:
+        """The next address; then XX, since the other may have a new key."""
+        route = link.route
+        if route is None:
+            return False
+        if link.tries >= len(route.addresses):
+            if route.static is None or link.connection is None:
+                return False
+            link.route = route = Route(route.addresses, None)
+            link.tries = 0
+        link.connection = None
+        link.ready = False
+        del self._links[link.stream], self._unproved[link.stream]
+        link.stream = self._next_stream
+        self._next_stream += 2
+        self._links[link.stream] = self._unproved[link.stream] = link
+        self._connect(link, now)
+        return True
+
+    def bytes_for(self, stream: StreamId, at_most: int) -> bytes:
+        """What to put on the socket now; empty if nothing waits."""
+        link = self._links.get(stream)
+        if link is None or link.connection is None:
+            return b""
+        data = link.connection.pull(at_most)
+        if not link.connection.has_bytes:
+            link.ready = False
+        return data
+
+    # --- keeping order -------------------------------------------------------
+
+    def _make_ready(self, link: Link) -> None:
+        if not link.ready and link.connection is not None and link.connection.has_bytes:
+            link.ready = True
+            self._core.emit(StreamReady(link.stream))
+
+    def _prove(self, link: Link, now: Seconds) -> None:
+        """The peer is known: settle which connection stays, and send what waited."""
+        connection = link.connection
+        if connection is None or connection.peer is None:
+            return
+        self._forget_unproved(link)
+        link.peer = connection.peer.credential.node_id
+        link.idle_since = now
+        self._choose(link, link.peer)
+        best = self._to[link.peer]
+        waiting, link.waiting = link.waiting, deque()
+        for errand in waiting:
+            self._carry(best if best.peer else link, errand, now)
+
+    def _choose(self, link: Link, peer: NodeId) -> None:
+        """Both connected at once: the smaller id's connection stays, the other ends idle."""
+        other = self._to.get(peer)
+        if other is None or other is link:
+            self._to[peer] = link
+            return
+        if other.peer is None or other.connection is None:
+            self._to[peer] = link
+            link.waiting.extend(other.waiting)
+            other.waiting.clear()
+            return
+        ours = self._core.identity.node_id < peer
+        dialled = link.connection is not None and link.connection.dialled
+        same = other.connection.dialled == dialled
+        keep, drop = (link, other) if same or dialled == ours else (other, link)
+        self._to[peer] = keep
+        drop.retiring = True
+        drop.connection.mux.go_away()  # type: ignore[union-attr]  # both are open
+        self._make_ready(drop)
+
+    def _forget_unproved(self, link: Link) -> None:
+        if self._unproved.pop(link.stream, None) is None or link.route is not None:
+            return
+        if link.address is not None:
+            host = _network_of(link.address.host)
+            self._unproved_hosts[host] -= 1
+            if not self._unproved_hosts[host]:
+                del self._unproved_hosts[host]
+
+    def _lose(self, link: Link, reason: str, now: Seconds, *, closed: bool = False) -> None:
+        """Drop a link; every errand on it learns whether it had left."""
+        if self._links.pop(link.stream, None) is None:
+            return
+        self._forget_unproved(link)
+        for peer in {link.peer, link.wanted} - {None}:
+            if peer is not None and self._to.get(peer) is link:
+                del self._to[peer]
+        if not closed:
+            self._core.emit(CloseStream(link.stream, flush=False))
+        for errand in link.waiting:
+            errand.on_lost(reason, False, now)
+        for errand in list(link.pending.values()):
+            errand.on_lost(reason, True, now)
+        if link.peer is not None:
+            self._on_gone(link, reason, now)
+
+    def drop_peer(self, peer: NodeId, reason: str, *, now: Seconds) -> None:
+        """The member is gone, whatever its connections say."""
+        for link in [link for link in self._links.values() if peer in (link.peer, link.wanted)]:
+            self._lose(link, reason, now)
+
+    def close_all(self) -> None:
+        """The node stops: send what is queued, then close."""
+        for link in list(self._links.values()):
+            self._core.emit(CloseStream(link.stream, flush=link.peer is not None))
+
+    def next_deadline(self) -> Seconds:
+        """When `receive_deadline` has something to do."""
+        soonest = self._next_sweep if self._links else float("inf")
+        for link in self._unproved.values():
+            soonest = min(soonest, link.deadline)
+        return soonest
+
+    def receive_deadline(self, *, now: Seconds) -> None:
+        """End connections that were not made, not proved, or not used."""
+        for link in [link for link in self._unproved.values() if link.deadline <= now]:
+            if link.route is None or not self._try_again(link, now):
+                self._lose(link, "it did not answer in time", now)
+            else:
+                self._core.counters["stream_retried"] += 1
+        if self._next_sweep > now:
+            return
+        config = self._core.config
+        self._next_sweep = now + config.idle_close / _SWEEPS_PER_IDLE
+        for link in list(self._links.values()):
+            if link.peer is None or link.connection is None:
+                continue
+            if not link.connection.mux.is_idle or link.connection.last_heard > link.idle_since:
+                link.idle_since = max(link.connection.last_heard, link.idle_since)
+            elif link.retiring or now - link.idle_since >= config.idle_close:
+                self._retire(link)
+
+    def _retire(self, link: Link) -> None:
+        """Close what nobody uses; this is no sign of death."""
+        self._links.pop(link.stream, None)
+        if link.peer is not None and self._to.get(link.peer) is link:
+            del self._to[link.peer]
+        self._core.emit(CloseStream(link.stream))
+
+
+def _network_of(host: str) -> str:
+    """The address, or the /64 of an IPv6 address: one customer of a network owns that."""
+    address = ipaddress.ip_address(host)
+    if address.version == 4:  # noqa: PLR2004  # IPv4
+        return host
+    return str(ipaddress.ip_network((address, 64), strict=False))

@@ -1,0 +1,415 @@
+"""The engine: one node's whole protocol as a value.
+
+Bytes and time go in, effects come out. It never waits, never reads a clock, never
+rolls dice of its own. Three laws hold for whatever strangers send:
+
+1. Same seed and inputs, same effects.
+2. After `receive_deadline(now=t)`, `next_deadline() > t`.
+3. Nothing raises, and memory stays within `wire/limits.py`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from meshp2p.config import Config
+from meshp2p.effects import Announce, Effect, StreamId
+from meshp2p.engine.answers import Answers
+from meshp2p.engine.calls import Calls
+from meshp2p.engine.coordination import Coordination
+from meshp2p.engine.core import Core
+from meshp2p.engine.joining import Joining, Neighbour
+from meshp2p.engine.links import Link, Links
+from meshp2p.engine.membership import PULL, SYNC, Membership
+from meshp2p.errors import MeshError
+from meshp2p.events import CallFinished, CapabilityInfo, Member, MemberEvent
+from meshp2p.gossip.swim import Swim
+from meshp2p.identity.keys import Crypto
+from meshp2p.identity.node import NodeIdentity
+from meshp2p.identity.trust import Trust
+from meshp2p.ids import Address, NodeId, Seconds, show_id
+from meshp2p.messaging.requests import Cause, Request
+from meshp2p.messaging.resolver import Target
+from meshp2p.messaging.serving import Serving
+from meshp2p.transport.endpoint import Endpoint, Route
+from meshp2p.transport.handshake import Doorkeeper
+
+_TRAFFIC_EVERY: Seconds = 0.1
+
+
+class Engine:
+    """One node. `docs/architecture.md` follows a datagram and a request through it."""
+
+    def __init__(  # noqa: PLR0913  # everything that a node depends on comes in here
+        self,
+        *,
+        config: Config,
+        identity: NodeIdentity,
+        trust: Trust,
+        crypto: Crypto,
+        rng: random.Random,
+        entropy: Callable[[int], bytes],
+        now: Seconds,
+        unix: float,
+        addresses: Sequence[Address],
+        capabilities: Iterable[CapabilityInfo] = (),
+        seeds: Sequence[tuple[str, int]] = (),
+        guest: bool = False,
+        stored: Mapping[tuple[str, bytes], bytes] | None = None,
+    ) -> None:
+        """A node that knows nobody yet.
+
+        Args:
+            rng: For decisions and call ids; seeded, it makes the engine repeatable.
+            entropy: `entropy(n)` gives n unpredictable bytes, for keys.
+            now: Monotonic seconds.
+            unix: Wall clock, Unix seconds, at the same moment.
+            addresses: Where this node listens.
+            seeds: (host, port) of nodes to join through.
+            guest: Sees and calls members but is none.
+            stored: What the journal holds: (table, key) to value.
+        """
+        core = self._core = Core(
+            config=config,
+            identity=identity,
+            trust=trust,
+            crypto=crypto,
+            rng=rng,
+            entropy=entropy,
+            guest=guest,
+            unix=unix,
+            now=now,
+        )
+        capabilities = tuple(capabilities)
+        self._door = Doorkeeper(crypto=crypto, entropy=entropy, identity=identity, trust=trust)
+        self._door.wall_offset = unix - now
+        self._swim = Swim(
+            config=config,
+            identity=identity,
+            trust=trust,
+            crypto=crypto,
+            rng=rng,
+            now=now,
+            unix=unix,
+            addresses=tuple(addresses),
+            capabilities=capabilities,
+            guest=guest,
+        )
+        self._serving = Serving(
+            slots=config.handler_slots,
+            queue=config.handler_queue,
+            emit=core.emit,
+            next_number=core.next_number,
+        )
+        self._serving.capabilities = {info.name: info for info in capabilities}
+        self._answers = Answers(core, self._serving, self._name_of)
+        self._links = Links(
+            core, self._door, on_request=self._answers.receive, on_gone=self._link_gone, now=now
+        )
+        self._answers.links = self._links
+        self._endpoint = Endpoint(config=config, door=self._door, rng=rng)
+        self._membership = Membership(
+            core, self._swim, self._endpoint, self._links, on_event=self._member_event
+        )
+        self._calls = Calls(core, self._links, self._swim, self._answers.serve_locally)
+        self._calls.cancel_job = self._serving.cancel
+        self._coordination = Coordination(
+            core,
+            self._calls,
+            self._swim,
+            self._answers,
+            stored or {},
+            load=lambda: self._serving.load,
+        )
+        self._answers.register(SYNC, self._membership.answer_sync)
+        self._answers.register(PULL, self._membership.answer_pull)
+        self._joining = Joining(
+            core,
+            tuple(seeds),
+            visit=self._membership.sync_at,
+            knows=self._swim.knows_address,
+            now=now,
+        )
+        self._started_at = now
+        self._last_traffic: dict[NodeId, Seconds] = {}
+
+    # --- out -----------------------------------------------------------------
+
+    def effects(self) -> list[Effect]:
+        """What the protocol asks for since the last time, in order."""
+        return self._core.take_effects()
+
+    def next_deadline(self) -> Seconds:
+        """When `receive_deadline` must be called, on the monotonic clock."""
+        return min(
+            self._swim.next_deadline(),
+            self._endpoint.next_deadline(),
+            self._links.next_deadline(),
+            self._calls.next_deadline(),
+            self._serving.next_deadline(),
+            self._coordination.next_deadline(),
+            self._joining.next_deadline(),
+        )
+
+    # --- in: time, datagrams, streams, disk, handlers --------------------------
+
+    def receive_deadline(self, *, now: Seconds) -> None:
+        """Time has come to `next_deadline()`, or beyond."""
+        self._core.now = now
+        self._swim.receive_deadline(now=now)
+        self._endpoint.receive_deadline(now=now)
+        self._links.receive_deadline(now=now)
+        self._calls.receive_deadline(now=now)
+        self._serving.receive_deadline(now=now)
+        self._coordination.receive_deadline(now=now)
+        self._joining.receive_deadline(now=now)
+        self._membership.drain(now)
+
+    def receive_wall_clock(self, unix: float, *, now: Seconds) -> None:
+        """What the wall clock shows; it may jump."""
+        self._core.now = now
+        self._core.wall_offset = self._door.wall_offset = unix - now
+        self._swim.receive_wall_clock(unix, now=now)
+        self._membership.drain(now)
+
+    def receive_datagram(self, data: bytes, source: Address, *, now: Seconds) -> None:
+        """Bytes from anybody."""
+        self._core.now = now
+        self._membership.receive_datagram(data, source, now)
+        self._membership.drain(now)
+
+    def datagram_refused(self, address: Address, *, now: Seconds) -> None:
+        """ICMP: nobody listens where we sent to."""
+        self._core.now = now
+        self._membership.refused(address, now)
+        self._membership.drain(now)
+
+    def stream_opened(self, stream: StreamId, *, now: Seconds) -> None:
+        """What `OpenStream` asked for stands."""
+        self._core.now = now
+        self._links.opened(stream, now=now)
+
+    def stream_accepted(self, stream: StreamId, remote: Address, *, now: Seconds) -> None:
+        """Somebody connected; `stream` is even and the driver's choice."""
+        self._core.now = now
+        self._links.accepted(stream, remote, now=now)
+
+    def receive_stream(self, stream: StreamId, data: bytes, *, now: Seconds) -> None:
+        """Bytes from anybody who connected, or from whom we connected to."""
+        self._core.now = now
+        peer = self._links.receive(stream, data, now=now)
+        if peer is not None and now - self._last_traffic.get(peer, 0.0) >= _TRAFFIC_EVERY:
+            self._last_traffic[peer] = now
+            self._swim.evidence(peer, "traffic", now=now)
+        self._membership.drain(now)
+
+    def stream_closed(self, stream: StreamId, reason: str, *, now: Seconds) -> None:
+        """The stream ended, failed, or could not be opened."""
+        self._core.now = now
+        self._links.closed(stream, reason, now=now)
+        self._membership.drain(now)
+
+    def stream_bytes(self, stream: StreamId, at_most: int, *, now: Seconds) -> bytes:
+        """Bytes to write now: about `at_most`, at least one record if any waits."""
+        self._core.now = now
+        return self._links.bytes_for(stream, at_most)
+
+    def receive_resolved(
+        self, host: str, port: int, addresses: Sequence[Address], *, now: Seconds
+    ) -> None:
+        """The answer to `Resolve`; no addresses if there are none."""
+        self._core.now = now
+        self._joining.receive_resolved(host, port, tuple(addresses), now=now)
+        self._membership.drain(now)
+
+    def receive_persisted(self, token: int, *, ok: bool, now: Seconds) -> None:
+        """The records of `Persist(token)` are on disk, or never will be."""
+        self._core.now = now
+        self._coordination.receive_persisted(token, ok=ok, now=now)
+        self._membership.drain(now)
+
+    def receive_outcome(self, call: int, status: int, body: bytes, *, now: Seconds) -> None:
+        """The handler of `Invoke(call)` returned; it must do so once, cancelled or not."""
+        self._core.now = now
+        if not self._serving.finished(call, status, body):
+            self._coordination.receive_outcome(call, status, body, now=now)
+
+    # --- in: commands ----------------------------------------------------------
+
+    def begin(self, *, now: Seconds) -> None:
+        """Start looking for others."""
+        self._core.now = now
+        self._joining.begin(now=now)
+
+    def meet(self, neighbours: Iterable[Neighbour], *, now: Seconds) -> int:
+        """Join through nodes of the local directory; return how many are news."""
+        self._core.now = now
+        news = 0
+        for neighbour in neighbours:
+            unknown = neighbour.id != self._core.identity.node_id
+            if unknown and not self._swim.is_present(neighbour.id):
+                news += 1
+                route = Route(neighbour.addresses, neighbour.transport_key)
+                self._membership.sync_with(neighbour.id, route, now)
+        return news
+
+    def call(
+        self,
+        target: Target,
+        body: bytes,
+        *,
+        timeout: Seconds | None = None,
+        key: str = "",
+        cause: Cause | None = None,
+        one_way: bool = False,
+        now: Seconds,
+    ) -> int:
+        """Call a member; `CallFinished` brings the answer's body or an error."""
+        self._core.now = now
+        config = self._core.config
+        wait = max(0.0, self._started_at + config.join_wait - now)
+        number = self._core.next_number()
+        self._calls.start(
+            target,
+            body,
+            timeout=config.default_timeout if timeout is None else timeout,
+            done=self._finish_call,
+            now=now,
+            key=key,
+            cause=cause,
+            wait=wait,
+            one_way=one_way,
+            number=number,
+        )
+        return number
+
+    def _finish_call(
+        self, request: Request, body: bytes, error: MeshError | None, _now: Seconds
+    ) -> None:
+        self._core.emit(Announce(CallFinished(request.number, body, error)))
+
+    def cancel(self, number: int, *, now: Seconds) -> None:
+        """Give up a call, an auction or a vote; nothing is announced."""
+        self._core.now = now
+        self._calls.cancel(number, now=now)
+        self._coordination.cancel(number, now=now)
+
+    @property
+    def coordination(self) -> Coordination:
+        """Auctions and votes: their commands."""
+        return self._coordination
+
+    def set_capabilities(self, capabilities: Iterable[CapabilityInfo], *, now: Seconds) -> None:
+        """Announce exactly these from now on."""
+        self._core.now = now
+        capabilities = tuple(capabilities)
+        self._serving.capabilities = {info.name: info for info in capabilities}
+        self._swim.set_capabilities(capabilities, now=now)
+        self._membership.drain(now)
+        self._calls.members_changed(now=now)
+
+    def renew_identity(self, identity: NodeIdentity, *, now: Seconds) -> None:
+        """Go on with the same keys and a fresh chain."""
+        self._core.now = now
+        self._core.identity = self._door.identity = identity
+        self._swim.set_identity(identity, now=now)
+        self._coordination.renew_identity(identity)
+        self._membership.drain(now)
+
+    def listen(self, *, listens: bool) -> None:
+        """Whether messages to this agent have a handler."""
+        self._serving.listens = listens
+
+    def close(self, *, now: Seconds) -> None:
+        """Refuse new requests; those running go on."""
+        self._core.now = now
+        self._serving.closing = True
+
+    def leave(self, *, now: Seconds) -> Seconds:
+        """Say goodbye; return how long probes should still be answered."""
+        self._core.now = now
+        self._swim.leave(now=now)
+        self._membership.drain(now)
+        return self._core.config.leave_linger
+
+    def stop(self, *, now: Seconds) -> None:
+        """End: open calls fail, connections close."""
+        self._core.now = now
+        self._calls.close(now=now)
+        self._coordination.close(now=now)
+        self._links.close_all()
+
+    # --- looking ---------------------------------------------------------------
+
+    @property
+    def config(self) -> Config:
+        """The knobs it was made with."""
+        return self._core.config
+
+    @property
+    def identity(self) -> NodeIdentity:
+        """Who it speaks for."""
+        return self._core.identity
+
+    @property
+    def synced(self) -> bool:
+        """Whether the list of members came whole from somebody at least once."""
+        return self._membership.synced
+
+    @property
+    def has_seeds(self) -> bool:
+        """Whether it was told of somebody to join through."""
+        return self._joining.has_seeds
+
+    @property
+    def open_jobs(self) -> int:
+        """Requests of others that run or wait."""
+        return self._serving.open_jobs
+
+    def members(self) -> list[Member]:
+        """All members known, the dead and those who left included."""
+        return self._swim.members()
+
+    def member(self, node: NodeId) -> Member | None:
+        """One of them."""
+        return self._swim.member(node)
+
+    def chain_of(self, node: NodeId) -> bytes | None:
+        """Its credential chain, as verified."""
+        return self._swim.chain_of(node)
+
+    def stats(self) -> dict[str, int]:
+        """Counters since the start, and sizes now."""
+        return {
+            **self._swim.counters,
+            **self._core.counters,
+            "members": self._swim.present_count,
+            "sessions": len(self._endpoint),
+            "streams": len(self._links),
+            "calls_open": self._calls.open_calls,
+            "handlers_running": self._serving.load,
+            "handshakes_unanswered": self._endpoint.unreachable,
+        }
+
+    # --- reactions -------------------------------------------------------------
+
+    def _name_of(self, node: NodeId) -> str:
+        member = self._swim.member(node)
+        return member.handle if member is not None else ""
+
+    def _link_gone(self, link: Link, reason: str, now: Seconds) -> None:
+        self._answers.link_gone(link)
+        if link.peer is not None and not link.retiring:
+            self._core.counters["stream_lost"] += 1
+            self._swim.evidence(link.peer, "reset", now=now)
+            self._core.log("debug", "stream lost", peer=show_id(link.peer), reason=reason)
+
+    def _member_event(self, event: MemberEvent, now: Seconds) -> None:
+        if event.name in ("member.joined", "member.returned", "member.updated"):
+            self._calls.members_changed(now=now)
+        elif event.name in ("member.failed", "member.left"):
+            self._last_traffic.pop(event.member.id, None)
+            reason = "it left" if event.name == "member.left" else f"it failed: {event.reason}"
+            self._links.drop_peer(event.member.id, reason, now=now)
+            self._coordination.member_lost(event.member.id, now=now)

@@ -1,0 +1,271 @@
+"""Membership on real paths: gossip's messages sealed, forwarded, synced over streams."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final
+
+from meshp2p.effects import Announce, SendDatagram
+from meshp2p.engine.core import Core
+from meshp2p.engine.links import Errand, Links
+from meshp2p.errors import UnknownMessage, WireError
+from meshp2p.events import MemberEvent, Synced
+from meshp2p.gossip.outputs import IndirectProbe, Pull, SendPlain, SyncWith, Tell
+from meshp2p.gossip.swim import Swim
+from meshp2p.ids import Address, NodeId, Seconds
+from meshp2p.messaging.requests import make_head
+from meshp2p.transport.endpoint import Endpoint, Route
+from meshp2p.transport.session import Path, Via
+from meshp2p.wire import codec, limits, messages
+from meshp2p.wire.messages import ResponseHead, join_head, split_head_untrusted
+
+SYNC: Final = "!sync"
+PULL: Final = "!pull"
+FORWARD: Final = 3
+"""[3, 0, to, datagram]: pass this on."""
+FORWARDED: Final = 4
+"""[4, 0, from, datagram]: passed on; answer the same way."""
+_FORWARD_FIELDS: Final = 4
+_SYNC_TIMEOUT: Final = 10.0
+_MAX_OWNERS: Final = 4_096
+
+
+class Membership:
+    """Joins the gossip machine to datagram sessions and streams."""
+
+    def __init__(
+        self,
+        core: Core,
+        swim: Swim,
+        endpoint: Endpoint,
+        links: Links,
+        *,
+        on_event: Callable[[MemberEvent, Seconds], None],
+    ) -> None:
+        """Tell the engine of members that come and go through `on_event`."""
+        self._core = core
+        self._swim = swim
+        self._endpoint = endpoint
+        self._links = links
+        self._on_event = on_event
+        self._owners: OrderedDict[Address, NodeId] = OrderedDict()
+        self._statics: dict[NodeId, bytes] = {}
+        self._reply_by: tuple[NodeId, Via] | None = None
+        self.synced = False
+
+    # --- datagrams -----------------------------------------------------------
+
+    def receive_datagram(self, data: bytes, path: Path, now: Seconds) -> None:
+        """One datagram, from whoever sent it."""
+        try:
+            received = self._endpoint.receive_untrusted(data, path, now=now)
+            if received is not None:
+                self._receive_plaintext(received.peer, received.plaintext, path, now)
+        except UnknownMessage:
+            self._core.counters["datagram_unknown"] += 1
+        except WireError:
+            self._core.counters["datagram_dropped"] += 1
+
+    def _receive_plaintext(
+        self, peer: NodeId, plaintext: bytes, path: Path, now: Seconds
+    ) -> None:
+        items = codec.unpack_list_untrusted(plaintext, 0)
+        for item in items:
+            if type(item) is list and item and item[0] in (FORWARD, FORWARDED):
+                self._receive_forwarding(peer, item, path, now)
+        self._reply_by = (peer, path) if isinstance(path, Via) else None
+        self._swim.receive(peer, plaintext, now=now)
+        self.drain(now)
+        self._reply_by = None
+
+    def _receive_forwarding(
+        self, peer: NodeId, item: list[codec.Value], path: Path, now: Seconds
+    ) -> None:
+        if isinstance(path, Via):
+            raise WireError("a datagram forwarded twice")
+        match item:
+            case [int(kind), int(), bytes(other), bytes(datagram), *_]:
+                pass
+            case _:
+                raise WireError("a forwarding with a bad field")
+        if kind == FORWARDED:
+            self.receive_datagram(datagram, Via(peer), now)
+        elif self._swim.is_present(NodeId(other)) and other != self._core.identity.node_id:
+            # Only members are reached through us, never an address that somebody names.
+            passed_on = codec.pack([[FORWARDED, 0, peer, datagram]])
+            if len(passed_on) <= limits.MAX_PLAINTEXT:
+                self._core.counters["datagram_forwarded"] += 1
+                self._send(NodeId(other), passed_on, now)
+
+    def refused(self, address: Address, now: Seconds) -> None:
+        """The kernel says that nobody listens there."""
+        owner = self._owners.get(address)
+        if owner is not None:
+            self._core.counters["datagram_refused"] += 1
+            self._swim.evidence(owner, "refused", now=now)
+
+    def _send(self, to: NodeId, plaintext: bytes, now: Seconds) -> None:
+        if self._reply_by is not None and self._reply_by[0] == to:
+            self._endpoint.reply(to, plaintext, path=self._reply_by[1], now=now)
+            return
+        self._endpoint.send(to, plaintext, route=self.route_to(to), now=now)
+
+    def route_to(self, peer: NodeId) -> Route:
+        """Where its own record says that it listens."""
+        contact = self._swim.contact(peer)
+        if contact is None:
+            return Route((), None)
+        return Route(contact.addresses, contact.transport_key)
+
+    def drain(self, now: Seconds) -> None:
+        """Perform what gossip asked for; sealing may ask for more."""
+        while outputs := self._swim.outputs():
+            for output in outputs:
+                match output:
+                    case SendPlain(to=to, plaintext=plaintext):
+                        self._send(to, plaintext, now)
+                    case IndirectProbe(target=target, helpers=helpers, plaintext=plaintext):
+                        route = self.route_to(target)
+                        for helper in helpers:
+                            self._endpoint.send(target, plaintext, route=route, now=now, via=helper)
+                    case SyncWith(peer=peer):
+                        self.sync_with(peer, self.route_to(peer), now)
+                    case Pull(peer=peer, ids=ids):
+                        self._pull(peer, list(ids), now)
+                    case Tell(event=event):
+                        self._tell(event, now)
+        self._flush(now)
+
+    def _flush(self, now: Seconds) -> None:
+        """Put sealed datagrams on their paths; those through a member are sealed again."""
+        while outputs := self._endpoint.outputs():
+            for path, peer, data in outputs:
+                if isinstance(path, Address):
+                    if peer is not None:
+                        self._remember_owner(path, peer)
+                    self._core.emit(SendDatagram(path, data))
+                elif peer is not None:
+                    wrapped = codec.pack([[FORWARD, 0, peer, data]])
+                    if len(wrapped) <= limits.MAX_PLAINTEXT:
+                        route = self.route_to(path.member)
+                        self._endpoint.send(path.member, wrapped, route=route, now=now)
+
+    def _remember_owner(self, address: Address, peer: NodeId) -> None:
+        if self._owners.get(address) != peer:
+            self._owners[address] = peer
+            if len(self._owners) > _MAX_OWNERS:
+                self._owners.popitem(last=False)
+
+    # --- events --------------------------------------------------------------
+
+    def _tell(self, event: object, now: Seconds) -> None:
+        if isinstance(event, MemberEvent):
+            self._notice_restart(event, now)
+            if event.name in ("member.failed", "member.left"):
+                self._endpoint.forget(event.member.id)
+                self._statics.pop(event.member.id, None)
+            self._core.emit(Announce(event))
+            self._on_event(event, now)
+        else:
+            self._core.emit(Announce(event))  # type: ignore[arg-type]  # Tell holds events
+
+    def _notice_restart(self, event: MemberEvent, now: Seconds) -> None:
+        """A new transport key means a new process: old sessions lead nowhere."""
+        peer = event.member.id
+        contact = self._swim.contact(peer)
+        if contact is None or peer == self._core.identity.node_id:
+            return
+        known = self._statics.get(peer)
+        self._statics[peer] = contact.transport_key
+        if known is not None and known != contact.transport_key:
+            self._endpoint.forget(peer)
+            self._links.drop_peer(peer, "it restarted", now=now)
+
+    # --- streams -------------------------------------------------------------
+
+    def sync_with(self, peer: NodeId, route: Route, now: Seconds) -> None:
+        """Exchange all records with a node."""
+        errand = self._ask(SYNC, self._own_records(), self._on_sync(peer), now)
+        self._links.send(peer, errand, route=route, now=now)
+
+    def sync_at(self, address: Address, now: Seconds) -> None:
+        """The same with whoever listens at an address."""
+        errand = self._ask(SYNC, self._own_records(), self._on_sync(None), now)
+        self._links.meet(address, errand, now=now)
+
+    def _own_records(self) -> bytes:
+        """What we know, for the other side; what does not fit, gossip brings."""
+        if self._core.guest:
+            return codec.pack([])
+        records = self._swim.sync_payload()
+        size = 0
+        for count, record in enumerate(records):
+            size += sum(len(part) for part in record) + 16
+            if size > limits.MAX_BODY:
+                records = records[:count]
+                break
+        return codec.pack(records)
+
+    def _ask(
+        self, method: str, body: bytes, on_body: Callable[[bytes, Seconds], None], now: Seconds
+    ) -> Errand:
+        head = make_head(
+            self._core.rng,
+            method,
+            remaining=_SYNC_TIMEOUT,
+            cause=None,
+            own_id=self._core.identity.node_id,
+        )
+
+        def on_answer(data: bytes, now: Seconds) -> None:
+            try:
+                raw_head, answer = split_head_untrusted(data)
+                if ResponseHead.from_untrusted(raw_head).status == messages.OK:
+                    on_body(answer, now)
+            except WireError:
+                self._core.counters["answer_malformed"] += 1
+
+        def on_lost(_reason: str, _sent: bool, _now: Seconds) -> None:  # noqa: FBT001  # a callback
+            self._core.counters["sync_lost"] += 1
+
+        data = join_head(head.packed(), body)
+        return Errand(data, limits.MAX_SYNC_BODY, False, on_answer, on_lost)
+
+    def _on_sync(self, peer: NodeId | None) -> Callable[[bytes, Seconds], None]:
+        def merge(body: bytes, now: Seconds) -> None:
+            records = codec.unpack_list_untrusted(body, 0)
+            self._swim.merge_untrusted(records, peer, now=now)
+            if peer is not None:
+                self._swim.synced_with(peer, now=now)
+            self._core.counters["syncs"] += 1
+            if not self.synced:
+                self.synced = True
+                self._core.emit(Announce(Synced(peer or self._core.identity.node_id)))
+
+        return merge
+
+    def _pull(self, peer: NodeId, ids: list[NodeId], now: Seconds) -> None:
+        def merge(body: bytes, now: Seconds) -> None:
+            self._swim.merge_untrusted(codec.unpack_list_untrusted(body, 0), peer, now=now)
+
+        errand = self._ask(PULL, codec.pack(ids), merge, now)
+        self._links.send(peer, errand, route=self.route_to(peer), now=now)
+
+    def answer_sync(
+        self, peer: NodeId, body: bytes, reply: Callable[[int, bytes], None], now: Seconds
+    ) -> None:
+        """`SYNC`: take their records, give ours."""
+        records = codec.unpack_list_untrusted(body, 0)
+        if records:
+            self._swim.merge_untrusted(records, peer, now=now)
+            self.drain(now)
+        reply(messages.OK, codec.pack(self._swim.sync_payload()))
+
+    def answer_pull(
+        self, _peer: NodeId, body: bytes, reply: Callable[[int, bytes], None], _now: Seconds
+    ) -> None:
+        """`PULL`: the records with these ids."""
+        ids = codec.unpack_list_untrusted(body, 0)
+        known = [node for node in ids[: limits.MAX_MEMBERS] if type(node) is bytes]
+        reply(messages.OK, codec.pack(self._swim.records_of(known)))

@@ -1,0 +1,217 @@
+"""Every exception of the library, ordered by whose fault it is.
+
+The user's (`UsageError`), the machine's (`StartError`), the other side's
+(`RemoteError`, `Refused`, `Overloaded`), the network's (`Unreachable`), nobody's
+(`Undecided`, `NoBids`). Strangers can cause exactly one: `WireError`, which never
+leaves the engine.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+
+class MeshError(Exception):
+    """Base of everything that meshp2p raises on purpose."""
+
+
+class WireError(MeshError):
+    """Bytes from somebody else that are not what the protocol allows."""
+
+
+class UnknownMessage(WireError):
+    """Well formed, but of a kind that this version does not know: counted, ignored."""
+
+
+class CredentialError(MeshError):
+    """A credential chain that does not prove what its holder claims."""
+
+
+class UsageError(MeshError, ValueError):
+    """The caller asked for something that cannot be meant; the text names what is allowed."""
+
+
+class StartError(MeshError):
+    """The node could not start on this machine."""
+
+
+class PortTaken(StartError):
+    """The address given to `bind` is in use."""
+
+
+class StateUnusable(StartError):
+    """The state directory cannot be read or written."""
+
+
+class Closed(MeshError):
+    """The node has stopped, or was never started."""
+
+
+@attrs.frozen(eq=False)
+class Unreachable(MeshError):
+    """Nobody could be reached, or whoever was reached is gone.
+
+    Args:
+        maybe_executed: False only if the request never left this process, or the
+            other side said that it did not start it.
+    """
+
+    maybe_executed: bool = attrs.field(default=False, kw_only=True)
+
+
+@attrs.frozen(eq=False)
+class NoCapableMember(Unreachable):
+    """No alive member announces the capability."""
+
+    capability: str
+    members: int
+
+    def __str__(self) -> str:
+        """Say what was looked for, and among how many."""
+        return f"none of {self.members} alive members announces {self.capability!r}"
+
+
+@attrs.frozen(eq=False)
+class UnknownMember(Unreachable):
+    """No member has this handle or id."""
+
+    target: str
+    members: int
+
+    def __str__(self) -> str:
+        """Say who was looked for, and among how many."""
+        return f"none of {self.members} alive members is {self.target!r}"
+
+
+@attrs.frozen(eq=False)
+class PeerLost(Unreachable):
+    """The connection to the member ended before it answered."""
+
+    member: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Say who was lost, why, and whether the work may have been done."""
+        doubt = "it may have run" if self.maybe_executed else "it did not run"
+        return f"lost {self.member} before it answered ({self.reason}); {doubt}"
+
+
+@attrs.frozen(eq=False)
+class DeadlineExceeded(MeshError, TimeoutError):
+    """The time allowed for the call is over.
+
+    Args:
+        waited: Seconds since the call was made.
+        maybe_executed: As in `Unreachable`.
+    """
+
+    target: str
+    waited: float
+    maybe_executed: bool = attrs.field(default=False, kw_only=True)
+
+    def __str__(self) -> str:
+        """Say what was waited for, how long, and whether it may have been done."""
+        doubt = "it may have run" if self.maybe_executed else "it did not run"
+        return f"no answer from {self.target} within {self.waited:.3g} s; {doubt}"
+
+
+@attrs.frozen(eq=False)
+class RemoteError(MeshError):
+    """The handler raised. Its exception is described, never re-created.
+
+    Args:
+        type: Name of the exception's class at the other side.
+        message: Its text.
+        remote_traceback: Its traceback, where the other side shows it.
+        member: Handle or id of who ran it.
+        trace: The call's trace id (W3C, 32 hex digits), for the logs of both sides.
+    """
+
+    type: str
+    message: str
+    remote_traceback: str | None = None
+    member: str = ""
+    trace: str = ""
+
+    def __str__(self) -> str:
+        """Say who raised what."""
+        return f"{self.member} raised {self.type}: {self.message}"
+
+
+class ResultError(MeshError):
+    """The answer arrived, but is not of the type that was asked for."""
+
+
+@attrs.frozen(eq=False)
+class Refused(MeshError):
+    """The other side will not do this for us; the text says what is missing."""
+
+    reason: str
+    member: str = ""
+
+    def __str__(self) -> str:
+        """Say who refused, and why."""
+        return f"{self.member or 'the member'} refused: {self.reason}"
+
+
+@attrs.frozen(eq=False)
+class Overloaded(MeshError):
+    """The other side is full and did not start the call.
+
+    Args:
+        retry_after: Seconds after which another try makes sense.
+    """
+
+    retry_after: float
+    member: str = ""
+
+    def __str__(self) -> str:
+        """Say who is full, and when to come back."""
+        return f"{self.member or 'the member'} is full; try again in {self.retry_after:.3g} s"
+
+
+@attrs.frozen(eq=False)
+class Undecided(MeshError):
+    """The vote has no certified outcome. It is not a no: nothing was decided.
+
+    Args:
+        needed: Weight of equal ballots that would have decided.
+        tally: What is known: option to weight; never a guess at the rest.
+        missing: Handles or ids of electors whose ballots did not arrive.
+    """
+
+    question: str
+    needed: int
+    tally: dict[str, int]
+    missing: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """Say what was missing for a decision."""
+        counted = ", ".join(f"{option}: {n}" for option, n in self.tally.items()) or "no ballots"
+        silent = f"; no ballot from {', '.join(self.missing)}" if self.missing else ""
+        return f"{self.question!r} needs {self.needed} equal ballots; has {counted}{silent}"
+
+
+@attrs.frozen(eq=False)
+class NoBids(MeshError):
+    """Nobody who was asked made a bid.
+
+    Args:
+        asked: How many members were asked.
+        declined: How many answered that they do not bid, or declined the award.
+    """
+
+    capability: str
+    asked: int
+    declined: int
+
+    def __str__(self) -> str:
+        """Say how many were asked."""
+        return (
+            f"no bid for {self.capability!r}: {self.asked} members were asked, "
+            f"{self.declined} declined"
+        )
+
+
+class OutcomeUnknown(MeshError):
+    """It was started and may or may not have happened; look before doing it again."""

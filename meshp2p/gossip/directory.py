@@ -1,0 +1,129 @@
+"""Who can do what, and who is called what: answered at once, without a message."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+
+import attrs
+
+from meshp2p.gossip.member import Row
+from meshp2p.gossip.record import Body
+from meshp2p.ids import NodeId, matches, show_id
+
+
+@attrs.define
+class _Holders:
+    """Who announces one name: the healthy and the suspected, each in order of arrival.
+
+    The value says whether calls are possible: False for a mere label.
+    """
+
+    alive: dict[NodeId, bool] = attrs.field(factory=dict)
+    suspect: dict[NodeId, bool] = attrs.field(factory=dict)
+
+
+@attrs.define
+class _Entry:
+    body: Body
+    suspect: bool
+    takes_calls: bool
+
+
+@attrs.define
+class Directory:
+    """The index of live members, this node among them. The dead and the left are not in it."""
+
+    _entries: dict[NodeId, _Entry] = attrs.field(factory=dict, init=False)
+    _capabilities: dict[str, _Holders] = attrs.field(factory=dict, init=False)
+    _handles: dict[str, _Holders] = attrs.field(factory=dict, init=False)
+    _shown: list[str] = attrs.field(factory=list, init=False)
+    _by_shown: dict[str, NodeId] = attrs.field(factory=dict, init=False)
+
+    def find(self, capability: str, *, callable_only: bool = False) -> list[NodeId]:
+        """Members that announce it: the alive first, then the suspected.
+
+        Whoever drains is left out, since it wants no new calls.
+
+        Args:
+            callable_only: Leave out whoever announces it as a label without handler.
+        """
+        return _listed(self._capabilities.get(capability), callable_only=callable_only)
+
+    def by_handle(self, handle: str) -> list[NodeId]:
+        """Members called so, several if they are replicas: the alive first."""
+        return _listed(self._handles.get(handle), callable_only=False)
+
+    def by_prefix(self, prefix: str) -> list[NodeId]:
+        """Members whose id, as shown, begins so."""
+        found = []
+        for shown in self._shown[bisect_left(self._shown, prefix) :]:
+            if not shown.startswith(prefix):
+                break
+            found.append(self._by_shown[shown])
+        return found
+
+    def capabilities(self, pattern: str = "*") -> list[str]:
+        """Names announced by live members that fit `x`, `x.*` or `*`, sorted."""
+        return sorted(name for name in self._capabilities if matches(pattern, name))
+
+    def __len__(self) -> int:
+        """How many live members it knows, this node included."""
+        return len(self._entries)
+
+    def update(self, row: Row) -> None:
+        """Bring the index in line with what is now known about a member."""
+        if not row.is_live:
+            self.remove(row.id)
+            return
+        entry = _Entry(row.record.body, row.state == "suspect", row.takes_calls)
+        if self._entries.get(row.id) == entry:
+            return
+        self.remove(row.id)
+        self._entries[row.id] = entry
+        shown = show_id(row.id)
+        insort(self._shown, shown)
+        self._by_shown[shown] = row.id
+        if entry.body.handle:
+            _insert(self._handles, entry.body.handle, row.id, entry, calls=True)
+        if entry.takes_calls:
+            for capability in entry.body.capabilities:
+                name = capability.name
+                _insert(self._capabilities, name, row.id, entry, calls=capability.handler)
+
+    def remove(self, node_id: NodeId) -> None:
+        """Forget a member, if it is known."""
+        entry = self._entries.pop(node_id, None)
+        if entry is None:
+            return
+        shown = show_id(node_id)
+        del self._shown[bisect_left(self._shown, shown)]
+        del self._by_shown[shown]
+        _delete(self._handles, entry.body.handle, node_id)
+        for capability in entry.body.capabilities:
+            _delete(self._capabilities, capability.name, node_id)
+
+
+def _listed(holders: _Holders | None, *, callable_only: bool) -> list[NodeId]:
+    if holders is None:
+        return []
+    if not callable_only:
+        return [*holders.alive, *holders.suspect]
+    both = (*holders.alive.items(), *holders.suspect.items())
+    return [node_id for node_id, calls in both if calls]
+
+
+def _insert(
+    index: dict[str, _Holders], name: str, node_id: NodeId, entry: _Entry, *, calls: bool
+) -> None:
+    holders = index.setdefault(name, _Holders())
+    (holders.suspect if entry.suspect else holders.alive)[node_id] = calls
+
+
+def _delete(index: dict[str, _Holders], name: str, node_id: NodeId) -> None:
+    holders = index.get(name)
+    if holders is None:
+        return
+    holders.alive.pop(node_id, None)
+    holders.suspect.pop(node_id, None)
+    if not holders.alive and not holders.suspect:
+        del index[name]

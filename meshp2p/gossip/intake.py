@@ -1,0 +1,324 @@
+"""What others say about members: read, judged, and where believed, taken over."""
+
+from __future__ import annotations
+
+from collections import deque
+from itertools import islice
+from typing import Final, TypeAlias
+
+import attrs
+
+from meshp2p.errors import CredentialError, WireError
+from meshp2p.events import State, Synced
+from meshp2p.gossip.accusation import Accusation
+from meshp2p.gossip.admission import Admission, BudgetSpent
+from meshp2p.gossip.detector import Detector
+from meshp2p.gossip.member import Row
+from meshp2p.gossip.messages import Datagram, LineItem, RecordItem, SuspicionItem
+from meshp2p.gossip.outputs import Tell
+from meshp2p.gossip.parts import Parts
+from meshp2p.gossip.record import LEFT, Record, VersionLine
+from meshp2p.gossip.refutation import Refutation
+from meshp2p.ids import NodeId, Seconds
+from meshp2p.wire import limits
+
+Claim: TypeAlias = LineItem | RecordItem | SuspicionItem
+Listing: TypeAlias = dict[NodeId, tuple[int, int]]
+"""What a peer holds: version by member."""
+
+_AT_ONCE: Final = 256
+"""Claims looked at within one input, most of them known already and settled unsigned."""
+_NONE: Final = (-1, -1)
+"""Older than any version."""
+_LISTINGS: Final = 8
+"""Peers whose syncs may overlap."""
+_CATCH_UP: Final = 64
+"""Members of whom a peer is told after a sync; if it lacks more it will sync by itself."""
+
+
+@attrs.frozen
+class _SyncEnd:
+    """Marks in the queue that a peer has listed all that it holds."""
+
+
+@attrs.frozen
+class _Waiting:
+    claim: Claim | _SyncEnd
+    peer: NodeId | None
+    merged: bool
+
+
+@attrs.define
+class Intake:
+    """Applies claims in the order in which they came, as fast as signatures allow.
+
+    Cheap questions are asked first: most claims are old news and cost no signature.
+
+    Args:
+        _refutation: None for a guest, of whom nobody speaks.
+        settled: Whether this node has learnt who there is: from then on it passes on
+            what it learns by full syncs too.
+    """
+
+    _parts: Parts
+    _admission: Admission
+    _detector: Detector
+    _refutation: Refutation | None
+    settled: bool = attrs.field(default=False, init=False)
+    _waiting: deque[_Waiting] = attrs.field(factory=deque, init=False)
+    _listings: dict[NodeId, Listing] = attrs.field(factory=dict, init=False)
+
+    def __len__(self) -> int:
+        """How many claims wait for their signatures to be checked."""
+        return len(self._waiting)
+
+    def offer(self, claim: Claim, peer: NodeId, now: Seconds) -> None:
+        """Take a claim from a datagram: now if that is cheap, else a moment later."""
+        waiting = _Waiting(claim, peer, merged=False)
+        if not self._settle(waiting, now):
+            self._queue(waiting)
+
+    def merge(self, claim: Claim, peer: NodeId | None) -> None:
+        """Take a claim from a full sync or a pull, later."""
+        self._queue(_Waiting(claim, peer, merged=True))
+
+    def end_sync(self, peer: NodeId) -> None:
+        """Note that the peer has nothing more to list."""
+        self._waiting.append(_Waiting(_SyncEnd(), peer, merged=True))
+
+    def work(self, now: Seconds) -> None:
+        """Settle what waits, within this input's budget."""
+        for _ in range(min(_AT_ONCE, len(self._waiting))):
+            if not self._settle(self._waiting[0], now):
+                return
+            self._waiting.popleft()
+
+    def _settle(self, waiting: _Waiting, now: Seconds) -> bool:
+        """Decide about one claim; False if its signatures have to wait."""
+        try:
+            match waiting.claim:
+                case LineItem(line):
+                    self._line(VersionLine.from_bytes_untrusted(line), None, waiting, now)
+                case RecordItem(line) as record:
+                    self._line(VersionLine.from_bytes_untrusted(line), record, waiting, now)
+                case SuspicionItem(accusation):
+                    self._accusation(Accusation.from_bytes_untrusted(accusation), waiting.peer, now)
+                case _SyncEnd():
+                    self._catch_up(waiting.peer)
+        except BudgetSpent:
+            return False
+        except WireError:
+            self._parts.counters["claims_refused"] += 1
+        except CredentialError:
+            self._parts.counters["claims_unproved"] += 1
+        return True
+
+    def _queue(self, waiting: _Waiting) -> None:
+        if len(self._waiting) >= limits.MAX_UNVERIFIED:
+            self._parts.counters["claims_dropped"] += 1
+            return
+        self._waiting.append(waiting)
+
+    def _spreads(self, waiting: _Waiting) -> bool:
+        """Whether others should hear of it from here: not while this node is new itself."""
+        return self.settled or not waiting.merged
+
+    # Full syncs
+
+    def _listing(self, peer: NodeId) -> Listing:
+        listing = self._listings.get(peer)
+        if listing is None:
+            listing = self._listings[peer] = {}
+            if len(self._listings) > _LISTINGS:
+                del self._listings[next(iter(self._listings))]
+        return listing
+
+    def _catch_up(self, peer: NodeId | None) -> None:
+        """The peer told all it holds: tell it what it lacks, so that both views agree.
+
+        It has heard of this node itself already, before anything was checked.
+        """
+        if peer is None:
+            return
+        if not self.settled:
+            self.settled = True
+            self._parts.put(Tell(Synced(peer)))
+        listing = self._listings.pop(peer, {})
+        lacking = (
+            row
+            for row in self._parts.view
+            if row.id != self._parts.view.own_id and listing.get(row.id, _NONE) < row.version
+        )
+        for row in islice(lacking, _CATCH_UP):
+            line = row.record.line.raw
+            whole = RecordItem(line, row.record.body_raw, row.record.chain).wire()
+            known = row.id in listing or not Datagram().add(whole)
+            self._parts.send(peer, LineItem(line).wire() if known else whole)
+
+    # Lines and records
+
+    def _line(
+        self, line: VersionLine, offered: RecordItem | None, waiting: _Waiting, now: Seconds
+    ) -> None:
+        row = self._parts.view.get(line.node_id)
+        peer = waiting.peer
+        if waiting.merged and peer is not None:
+            self._listing(peer)[line.node_id] = line.version
+        if line.node_id == self._parts.identity.node_id:
+            self._own_line(line, peer, now)
+        elif row is None:
+            self._stranger(line, offered, waiting, now)
+        elif line.version < row.version:
+            self._parts.counters["claims_stale"] += 1
+            if peer == line.node_id:  # it restarted with a slow clock: show it what we hold
+                self._parts.send(peer, LineItem(row.record.line.raw).wire())
+        elif line.version == row.version:
+            self._same_version(row, line, offered, now)
+        elif row.state == "left" and line.epoch == row.version[0]:
+            raise WireError("a line after the last word of its epoch")
+        else:
+            self._newer(row, line, offered, waiting, now)
+
+    def _own_line(self, line: VersionLine, peer: NodeId | None, now: Seconds) -> None:
+        """Somebody shows us a line of our own: one of an earlier run, or of a clone."""
+        if self._refutation is None or line.version < self._refutation.own_version:
+            return
+        mine = self._parts.view.get(line.node_id)
+        if mine is not None and line.raw[:-1] == mine.record.line.raw[:-1]:
+            return
+        self._admission.check_line(line, self._parts.identity.node_public)
+        self._refutation.shown(line.version, peer, now)
+
+    def _stranger(
+        self, line: VersionLine, offered: RecordItem | None, waiting: _Waiting, now: Seconds
+    ) -> None:
+        if offered is None:
+            self._parts.pull(waiting.peer, line.node_id, now)
+            return
+        record = self._admission.check_record(line, offered.body, offered.chain, held=None, now=now)
+        state: State = "left" if line.state == LEFT else "alive"
+        returned = self._parts.view.lost(line.node_id) is not None
+        row = Row(record=record, state=state, joined_at=now, last_seen=now)
+        if not self._parts.view.add(row):
+            self._parts.counters["members_refused"] += 1
+            return
+        if row.is_live:
+            self._detector.order.add(row.id)
+            self._parts.tell("member.returned" if returned else "member.joined", row)
+        if self._spreads(waiting) or self._parts.was_pulled(row.id):
+            self._parts.news.put_line(record, new_body=True)
+
+    def _same_version(
+        self, row: Row, line: VersionLine, offered: RecordItem | None, now: Seconds
+    ) -> None:
+        held = row.record
+        if (line.body_hash, line.state) != (held.line.body_hash, held.line.state):
+            if row.clone == line.version:
+                return
+            self._admission.check_line(line, held.body.node_key)
+            row.clone = line.version
+            name = row.member().name
+            self._parts.log("error", "key cloned: two records of one version", member=name)
+        elif offered is not None and offered.chain != held.chain:
+            record = self._admission.check_chain(held, offered.chain, now)
+            if record is not held:
+                self._parts.view.change(row, record=record)
+
+    def _newer(
+        self,
+        row: Row,
+        line: VersionLine,
+        offered: RecordItem | None,
+        waiting: _Waiting,
+        now: Seconds,
+    ) -> None:
+        held = row.record
+        if offered is None and line.body_hash != held.line.body_hash:
+            self._parts.pull(waiting.peer, row.id, now)
+            return
+        body_raw = held.body_raw if offered is None else offered.body
+        chain = held.chain if offered is None else offered.chain
+        try:
+            record = self._admission.check_record(line, body_raw, chain, held=held, now=now)
+        except CredentialError:
+            if offered is None:  # only our copy of its chain is too old
+                self._parts.pull(waiting.peer, row.id, now)
+            raise
+        if record.body is held.body and chain != held.chain:
+            record = _with_longer_chain(record, held)
+        spread = self._spreads(waiting) or self._parts.was_pulled(row.id)
+        self._take_over(row, record, now, spread=spread)
+
+    def _take_over(self, row: Row, record: Record, now: Seconds, *, spread: bool) -> None:
+        """The member itself spoke: all that was thought of the older version is void."""
+        parts, before, held = self._parts, row.state, row.record
+        self._detector.exonerate(row)
+        parts.news.drop_accusations(row.id)
+        row.last_seen = now
+        after: State = "left" if record.line.state == LEFT else "alive"
+        parts.view.change(row, record=record, state=after)
+        new_body = record.line.body_hash != held.line.body_hash
+        if spread:
+            refutes = before in ("suspect", "dead")
+            parts.news.put_line(record, refutes=refutes, new_body=new_body)
+        if after == "left":
+            if before in ("alive", "suspect"):
+                parts.tell("member.left", row)
+            return
+        self._detector.order.add(row.id)
+        if before in ("dead", "left"):
+            parts.tell("member.returned", row)
+        elif before == "suspect":
+            parts.tell("member.updated", row, "it refuted the suspicion")
+        elif new_body or record.line.state != held.line.state:
+            parts.tell("member.updated", row)
+
+    # Accusations
+
+    def _accusation(self, accusation: Accusation, peer: NodeId | None, now: Seconds) -> None:
+        if accusation.subject == self._parts.identity.node_id:
+            self._own_accusation(accusation, peer, now)
+            return
+        row = self._parts.view.get(accusation.subject)
+        if row is None or accusation.version > row.version:
+            self._parts.pull(peer, accusation.subject, now)
+            return
+        known = accusation.version == row.version and self._detector.may_hear(row, accusation)
+        if not known or not row.is_live:
+            self._parts.counters["claims_stale"] += 1
+            return
+        if self._verified(accusation, peer, now):
+            self._detector.accused(row, accusation, now)
+
+    def _own_accusation(self, accusation: Accusation, peer: NodeId | None, now: Seconds) -> None:
+        """Somebody suspects us. A version that we never signed makes us ask, not advance."""
+        if self._refutation is None:
+            return
+        version = self._refutation.own_version
+        if accusation.version == version:
+            if self._verified(accusation, peer, now):
+                self._refutation.suspected(peer, now)
+            return
+        if accusation.version > version:
+            self._parts.pull(peer, accusation.subject, now)
+        self._refutation.misinformed(peer, now)
+
+    def _verified(self, accusation: Accusation, peer: NodeId | None, now: Seconds) -> bool:
+        """Whether a member that has not left, and is not the subject, signed it lately."""
+        accuser = self._parts.view.get(accusation.accuser)
+        if accuser is None:
+            self._parts.pull(peer, accusation.accuser, now)
+            return False
+        if accuser.state == "left" or accusation.accuser == accusation.subject:
+            raise WireError("a suspicion by somebody who has no say")
+        self._admission.check_recent(accusation, now)
+        self._admission.check_accusation(accusation, accuser.record.body.node_key)
+        return True
+
+
+def _with_longer_chain(record: Record, held: Record) -> Record:
+    """For one body the chain that lasts longer wins."""
+    old, new = held.credential, record.credential
+    if (new.not_after, new.transport_not_after) >= (old.not_after, old.transport_not_after):
+        return record
+    return attrs.evolve(record, chain=held.chain, credential=held.credential)

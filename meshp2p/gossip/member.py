@@ -1,0 +1,111 @@
+"""What this node knows about one member."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import attrs
+
+from meshp2p.events import Member, State
+from meshp2p.gossip.record import DRAINING, Record
+from meshp2p.gossip.suspicion import Suspicion
+from meshp2p.ids import Address, NodeId, Seconds
+
+_RTT_GAIN: Final = 0.125
+"""Weight of a new round trip in the smoothed one (RFC 6298, section 2)."""
+_NEVER: Final = -1e9
+
+
+@attrs.define(kw_only=True)
+class Row:
+    """One member: what it signed, and what this node thinks of its health.
+
+    Args:
+        joined_at: Node's monotonic clock, as is `last_seen`.
+        heard: Accuser to the wall time of its latest accusation of the present version.
+        accusation: One signed accusation of the present version, shown to the member
+            so that it can refute.
+        pulled_at: When its record was last asked for because it is about to expire.
+        clone: A version for which a second, different line was seen.
+    """
+
+    record: Record
+    state: State
+    joined_at: Seconds
+    last_seen: Seconds
+    rtt: Seconds | None = None
+    load: int | None = None
+    suspicion: Suspicion | None = None
+    heard: dict[NodeId, int] = attrs.field(factory=dict)
+    accusation: bytes | None = None
+    pulled_at: Seconds = _NEVER
+    clone: tuple[int, int] | None = None
+
+    @property
+    def id(self) -> NodeId:
+        """Its node id."""
+        return self.record.line.node_id
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """(epoch, seq) of its newest line."""
+        return self.record.line.version
+
+    @property
+    def is_live(self) -> bool:
+        """Alive, or not yet proved otherwise."""
+        return self.state in ("alive", "suspect")
+
+    @property
+    def takes_calls(self) -> bool:
+        """Whether calls may go there: it is live and does not drain."""
+        return self.is_live and self.record.line.state != DRAINING
+
+    def acquit(self) -> None:
+        """Forget all accusations: they named a version that is no longer the newest."""
+        self.suspicion = None
+        self.heard = {}
+        self.accusation = None
+
+    def learn_rtt(self, sample: Seconds) -> None:
+        """Smooth one more round trip in."""
+        self.rtt = sample if self.rtt is None else self.rtt + _RTT_GAIN * (sample - self.rtt)
+
+    def member(self) -> Member:
+        """The member as the application sees it."""
+        body = self.record.body
+        return Member(
+            id=self.id,
+            handle=body.handle,
+            namespace=body.namespace,
+            role=body.role,
+            capabilities=body.capabilities,
+            addresses=body.addresses,
+            state=self.state,
+            load=self.load,
+            rtt=self.rtt,
+            joined_at=self.joined_at,
+            last_seen=self.last_seen,
+        )
+
+
+@attrs.frozen
+class Contact:
+    """What it takes to open a channel to a member.
+
+    Args:
+        transport_key: X25519 key that its handshakes prove.
+        chain: What says that this key is the member's.
+    """
+
+    id: NodeId
+    addresses: tuple[Address, ...]
+    node_key: bytes
+    transport_key: bytes
+    chain: bytes = attrs.field(repr=False)
+
+    @classmethod
+    def of(cls, row: Row) -> Contact:
+        """From a member's record."""
+        body, chain = row.record.body, row.record.chain
+        return cls(row.id, body.addresses, body.node_key, body.transport_key, chain)

@@ -1,0 +1,55 @@
+"""What membership asks of the engine."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import attrs
+
+from meshp2p.events import Event
+from meshp2p.ids import NodeId
+
+
+@attrs.frozen
+class SendPlain:
+    """Seal this for the member and send it as one datagram."""
+
+    to: NodeId
+    plaintext: bytes
+
+
+@attrs.frozen
+class IndirectProbe:
+    """Seal this for the target and let each helper pass it on.
+
+    The target's answer comes back sealed for this node: a helper cannot lie either way.
+    """
+
+    target: NodeId
+    helpers: tuple[NodeId, ...]
+    plaintext: bytes
+
+
+@attrs.frozen
+class SyncWith:
+    """Ask the member for all its records by stream; then `merge_untrusted`, `synced_with`."""
+
+    peer: NodeId
+
+
+@attrs.frozen
+class Pull:
+    """Ask the member for these records by stream; then `merge_untrusted`."""
+
+    peer: NodeId
+    ids: tuple[NodeId, ...]
+
+
+@attrs.frozen
+class Tell:
+    """For the application, or the log."""
+
+    event: Event
+
+
+Output: TypeAlias = SendPlain | IndirectProbe | SyncWith | Pull | Tell

@@ -1,0 +1,229 @@
+"""What this node says of itself."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import attrs
+
+from meshp2p.errors import UsageError
+from meshp2p.events import CapabilityInfo, State
+from meshp2p.gossip.fields import MAX_EPOCH
+from meshp2p.gossip.member import Row
+from meshp2p.gossip.parts import Parts
+from meshp2p.gossip.record import (
+    DRAINING,
+    LEFT,
+    MAX_LINE_VALIDITY,
+    UP,
+    Body,
+    Record,
+    VersionLine,
+    body_hash,
+)
+from meshp2p.identity.credential import Credential
+from meshp2p.identity.node import NodeIdentity
+from meshp2p.ids import Address, Seconds
+from meshp2p.wire import limits
+
+RENEW: Final = "renew"
+"""Timer: the line is signed anew when half its validity is over."""
+
+_PER_MILLISECOND: Final = 1_000
+_HALF, _JITTER = 0.45, 0.1
+"""Renewal after 45 % to 55 % of the validity: a crowd that started together spreads."""
+
+
+@attrs.define
+class OwnRecord:
+    """This node's own record. Only here are lines signed.
+
+    A start takes the wall clock in milliseconds as its epoch, so that it supersedes the
+    run before it; where a peer shows a newer line of ours (the clock was set back), that
+    epoch is exceeded. No file is needed for that.
+    """
+
+    _parts: Parts
+    _credential: Credential
+    _body: Body
+    _row: Row
+    _epoch: int
+    _seq: int
+    _state: int = UP
+
+    @classmethod
+    def begin(
+        cls,
+        parts: Parts,
+        credential: Credential,
+        addresses: tuple[Address, ...],
+        capabilities: tuple[CapabilityInfo, ...],
+        now: Seconds,
+    ) -> OwnRecord:
+        """Sign the first line of this run and list this node in its own view.
+
+        Raises:
+            UsageError: The credential does not allow handle, role or capabilities, or
+                they do not fit into a record.
+        """
+        identity = parts.identity
+        body = Body(
+            node_key=identity.node_public,
+            transport_key=identity.transport_public,
+            journal_id=identity.journal_id,
+            addresses=addresses,
+            handle=identity.handle,
+            role=identity.role,
+            namespace=identity.keys.namespace,
+            capabilities=capabilities,
+        )
+        _check(body, credential)
+        epoch = int(parts.wall.unix(now) * _PER_MILLISECOND)
+        record = _sign(parts, credential, body, (epoch, 0), UP, now)
+        row = Row(record=record, state="alive", joined_at=now, last_seen=now)
+        own = cls(parts, credential, body, row, epoch, 0)
+        parts.view.add(row)
+        own._spread(now, refutes=False, new_body=True)
+        return own
+
+    @property
+    def record(self) -> Record:
+        """The newest, as it travels."""
+        return self._row.record
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """(epoch, seq) of the newest line."""
+        return (self._epoch, self._seq)
+
+    @property
+    def has_left(self) -> bool:
+        """Whether the last word has been said."""
+        return self._state == LEFT
+
+    def set_body(
+        self,
+        now: Seconds,
+        *,
+        addresses: tuple[Address, ...] | None = None,
+        capabilities: tuple[CapabilityInfo, ...] | None = None,
+    ) -> None:
+        """Announce other addresses or capabilities.
+
+        Raises:
+            UsageError: As in `begin`; nothing has changed then.
+        """
+        body = attrs.evolve(
+            self._body,
+            addresses=self._body.addresses if addresses is None else addresses,
+            capabilities=self._body.capabilities if capabilities is None else capabilities,
+        )
+        if body == self._body or self.has_left:
+            return
+        _check(body, self._credential)
+        self._body = body
+        self._publish(now, new_body=True)
+
+    def set_identity(self, identity: NodeIdentity, credential: Credential) -> None:
+        """Take a renewed chain for the same keys. Others pull it before theirs expires."""
+        self._parts.identity = identity
+        self._credential = credential
+        record = attrs.evolve(self.record, chain=identity.chain, credential=credential)
+        self._parts.view.change(self._row, record=record)
+
+    def drain(self, now: Seconds) -> None:
+        """Ask for no more calls."""
+        if self._state == UP:
+            self._state = DRAINING
+            self._publish(now)
+
+    def leave(self, now: Seconds) -> None:
+        """Say the last word of this epoch."""
+        if not self.has_left:
+            self._state = LEFT
+            self._publish(now)
+
+    def renew(self, now: Seconds) -> None:
+        """Sign anew before the line expires."""
+        if not self.has_left:
+            self._publish(now)
+
+    def is_due(self, now: Seconds) -> bool:
+        """Whether the wall clock, wherever it has jumped to, makes the line old."""
+        remaining = self.record.line.valid_until - self._parts.wall.unix(now)
+        return remaining < _HALF * _validity(self._parts)
+
+    def refute(self, now: Seconds) -> None:
+        """Prove to be there: a new line that nobody else could have signed."""
+        if not self.has_left:
+            self._publish(now, refutes=True)
+
+    def supersede(self, shown: tuple[int, int], now: Seconds) -> None:
+        """Become newer than a line of ours that somebody else holds."""
+        epoch, seq = shown
+        wall = int(self._parts.wall.unix(now) * _PER_MILLISECOND)
+        self._epoch = min(max(wall, epoch + 1, self._epoch), MAX_EPOCH - 1)
+        self._seq = seq if self._epoch == epoch else -1
+        self._publish(now, refutes=True)
+
+    def _publish(self, now: Seconds, *, refutes: bool = False, new_body: bool = False) -> None:
+        self._seq += 1
+        record = _sign(self._parts, self._credential, self._body, self.version, self._state, now)
+        state: State = "left" if self.has_left else "alive"
+        self._parts.view.change(self._row, record=record, state=state)
+        self._spread(now, refutes=refutes, new_body=new_body)
+
+    def _spread(self, now: Seconds, *, refutes: bool, new_body: bool) -> None:
+        self._parts.news.put_line(self.record, refutes=refutes, new_body=new_body)
+        part = _HALF + _JITTER * self._parts.rng.random()
+        self._parts.timers.set(RENEW, now + part * _validity(self._parts))
+
+
+def _validity(parts: Parts) -> Seconds:
+    return min(parts.config.line_validity, MAX_LINE_VALIDITY)
+
+
+def _sign(  # what a record consists of
+    parts: Parts,
+    credential: Credential,
+    body: Body,
+    version: tuple[int, int],
+    state: int,
+    now: Seconds,
+) -> Record:
+    identity, body_raw = parts.identity, body.encode()
+    line = VersionLine.signed(
+        parts.crypto,
+        identity.node_private,
+        identity.keys.group_id,
+        node_id=identity.node_id,
+        body_hash=body_hash(body_raw),
+        epoch=version[0],
+        seq=version[1],
+        state=state,
+        valid_until=int(parts.wall.unix(now) + _validity(parts)),
+    )
+    return Record(
+        line=line, body=body, body_raw=body_raw, chain=identity.chain, credential=credential
+    )
+
+
+def _check(body: Body, credential: Credential) -> None:
+    """Find out here what everybody else would refuse."""
+    if body.handle and not credential.allows_handle(body.handle):
+        raise UsageError(f"the credential does not allow the handle {body.handle!r}")
+    if not credential.allows_role(body.role):
+        raise UsageError(f"the credential does not allow the role {body.role!r}")
+    for capability in body.capabilities:
+        if not credential.allows_capability(capability.name):
+            raise UsageError(f"the credential does not allow to announce {capability.name!r}")
+    size = len(body.encode())
+    if len(body.capabilities) > limits.MAX_CAPABILITIES or size > limits.MAX_RECORD_BODY:
+        raise UsageError(
+            f"{len(body.capabilities)} capabilities make a record of {size} bytes; allowed are "
+            f"{limits.MAX_CAPABILITIES} and {limits.MAX_RECORD_BODY}: use fewer or shorter tags"
+        )
+    if len(body.addresses) > limits.MAX_ADDRESSES:
+        raise UsageError(
+            f"{len(body.addresses)} addresses; at most {limits.MAX_ADDRESSES} are announced"
+        )

@@ -1,0 +1,121 @@
+"""What every part of one node's membership works with."""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from random import Random
+from typing import Literal
+
+import attrs
+
+from meshp2p.config import Config
+from meshp2p.events import Log, MemberEvent, MemberEventName
+from meshp2p.gossip.accusation import Accusation, Evidence
+from meshp2p.gossip.dissemination import Dissemination
+from meshp2p.gossip.member import Row
+from meshp2p.gossip.messages import Datagram, LineItem, SuspicionItem
+from meshp2p.gossip.outputs import Output, Pull, SendPlain, Tell
+from meshp2p.gossip.timers import Timers, WallClock
+from meshp2p.gossip.view import View
+from meshp2p.identity.keys import Crypto
+from meshp2p.identity.node import NodeIdentity
+from meshp2p.ids import NodeId, Seconds
+from meshp2p.wire import limits
+from meshp2p.wire.codec import Value
+
+
+@attrs.define(kw_only=True)
+class Parts:
+    """The view, the clocks, the queue of news and the way out, shared by all parts.
+
+    Args:
+        guest: Sends nothing and has no record: it only looks.
+        counters: What strangers and members did that deserves a number.
+    """
+
+    config: Config
+    crypto: Crypto
+    identity: NodeIdentity
+    rng: Random
+    wall: WallClock
+    view: View
+    news: Dissemination
+    guest: bool = False
+    timers: Timers = attrs.field(factory=Timers, init=False)
+    counters: Counter[str] = attrs.field(factory=Counter, init=False)
+    _outputs: list[Output] = attrs.field(factory=list, init=False)
+    _pulls: dict[NodeId, list[NodeId]] = attrs.field(factory=dict, init=False)
+    _pulled: OrderedDict[NodeId, Seconds] = attrs.field(factory=OrderedDict, init=False)
+
+    def put(self, output: Output) -> None:
+        """Ask something of the engine."""
+        self._outputs.append(output)
+
+    def drain(self) -> list[Output]:
+        """What was asked for since the last call, in order; pulls are joined by peer."""
+        outputs, self._outputs = self._outputs, []
+        outputs += [Pull(peer, tuple(ids)) for peer, ids in self._pulls.items()]
+        self._pulls = {}
+        return outputs
+
+    def send(self, to: NodeId, *items: list[Value], room: int = limits.MAX_PLAINTEXT) -> None:
+        """Send these items, and with them whatever else the recipient should hear.
+
+        What concerns the recipient itself goes first, so that a suspected member is the
+        first to know (Lifeguard's "buddy system").
+        """
+        if self.guest:
+            return
+        datagram = Datagram(room)
+        for item in (*items, *self.about(to)):
+            datagram.add(item)
+        self.news.fill(datagram, self.view.population)
+        self.put(SendPlain(to, datagram.encode()))
+
+    def about(self, node_id: NodeId) -> list[list[Value]]:
+        """What this node believes of a member and the member should object to, if it can."""
+        row = self.view.get(node_id)
+        if row is None or row.state == "alive":
+            return []
+        if row.state == "left":
+            return [LineItem(row.record.line.raw).wire()]
+        return [] if row.accusation is None else [SuspicionItem(row.accusation).wire()]
+
+    def pull(self, peer: NodeId | None, wanted: NodeId, now: Seconds) -> None:
+        """Ask a peer for somebody's record, unless somebody was asked for it just now."""
+        asked_at = self._pulled.get(wanted)
+        again = self.config.ack_timeout + self.config.indirect_timeout
+        if peer is None or self.guest or (asked_at is not None and now < asked_at + again):
+            return
+        self._pulled[wanted] = now
+        self._pulled.move_to_end(wanted)
+        if len(self._pulled) > limits.MAX_PULLS:
+            self._pulled.popitem(last=False)
+        self._pulls.setdefault(peer, []).append(wanted)
+
+    def was_pulled(self, node_id: NodeId) -> bool:
+        """Whether its record is here because this node asked for it; says so once."""
+        return self._pulled.pop(node_id, None) is not None
+
+    def accuse(self, row: Row, evidence: Evidence, now: Seconds) -> Accusation:
+        """Sign that this node could not reach a member."""
+        return Accusation.signed(
+            self.crypto,
+            self.identity.node_private,
+            self.identity.keys.group_id,
+            subject=row.id,
+            version=row.version,
+            accuser=self.identity.node_id,
+            unix=int(self.wall.unix(now)),
+            evidence=evidence,
+        )
+
+    def tell(self, name: MemberEventName, row: Row, reason: str = "") -> None:
+        """Tell the application about a member's change of state."""
+        self.put(Tell(MemberEvent(name, row.member(), reason)))
+
+    def log(
+        self, level: Literal["debug", "info", "warning", "error"], text: str, **fields: object
+    ) -> None:
+        """Write to the log."""
+        self.put(Tell(Log(level, text, tuple(fields.items()))))

@@ -1,0 +1,251 @@
+"""What a member says of itself: a body that seldom changes, and a signed line that may.
+
+Only the owner can sign a line, so nobody can make a member appear, change or leave but
+the member itself. The line names its body by hash: a refutation costs the line alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+import attrs
+
+from meshp2p.errors import WireError
+from meshp2p.events import CapabilityInfo
+from meshp2p.gossip.fields import MAX_EPOCH, array, binary, name, natural, text
+from meshp2p.identity.credential import Credential
+from meshp2p.identity.keys import KEY_BYTES, SIGNATURE_BYTES, Crypto
+from meshp2p.ids import NODE_ID_BYTES, Address, NodeId, address_from_packed
+from meshp2p.wire import codec, limits
+from meshp2p.wire.codec import Value
+
+UP: Final = 0
+"""State of a line: takes calls."""
+DRAINING: Final = 1
+"""State of a line: there, but wants no new calls."""
+LEFT: Final = 2
+"""State of a line: gone, and final for its epoch."""
+
+LINE_DOMAIN: Final = b"meshp2p/line/1\0"
+HASH_BYTES: Final = 16
+MAX_LINE: Final = 256
+"""Bytes. A line of this version has some 125; later ones may append."""
+MAX_LINE_VALIDITY: Final = 86_400
+"""Seconds. Bounds how long a tombstone must be kept for its old lines to stay dead."""
+
+_FORMAT: Final = 1
+_BODY_ELEMENTS: Final = 13
+_LINE_ELEMENTS: Final = 7
+_HANDLER, _IDEMPOTENT = 1, 2
+_PROTOCOL: Final = (1, 1)
+_U16: Final = 1 << 16
+_U32: Final = 1 << 32
+_U53: Final = 1 << 53
+_MAX_TEXT: Final = 64
+_MAX_TAG_TEXT: Final = 255
+
+
+@attrs.frozen(kw_only=True)
+class Body:
+    """The static part of a record, unsigned by itself: a line signs its hash.
+
+    As it travels: MessagePack of [format, node key (32 B), transport key (32 B), journal
+    id (16 B), [address (6 or 18 B), ...], handle, role, namespace, zone, [lowest, highest
+    protocol], flags, [capability, ...], hash of what did not fit (0 or 16 B)]; a
+    capability is [name, version, limit, flags (1 handler, 2 idempotent, 4 stream), tags].
+
+    Args:
+        node_key: Ed25519 key that signs the lines; its hash is the node id.
+        transport_key: X25519 key for handshakes.
+        journal_id: Changes when the node loses its memory.
+    """
+
+    node_key: bytes
+    transport_key: bytes
+    journal_id: bytes
+    addresses: tuple[Address, ...]
+    handle: str
+    role: str
+    namespace: str
+    zone: str = ""
+    protocol: tuple[int, int] = _PROTOCOL
+    flags: int = 0
+    capabilities: tuple[CapabilityInfo, ...] = ()
+    more_hash: bytes = b""
+
+    def encode(self) -> bytes:
+        """The bytes whose hash goes into the line."""
+        return codec.pack(
+            [
+                _FORMAT,
+                self.node_key,
+                self.transport_key,
+                self.journal_id,
+                [address.packed() for address in self.addresses],
+                self.handle,
+                self.role,
+                self.namespace,
+                self.zone,
+                list(self.protocol),
+                self.flags,
+                [_capability_value(capability) for capability in self.capabilities],
+                self.more_hash,
+            ]
+        )
+
+    @classmethod
+    def from_bytes_untrusted(cls, data: bytes) -> Body:
+        """Read what `encode` wrote, or a later version of it.
+
+        Raises:
+            WireError: And nothing else, whatever `data` holds.
+        """
+        if len(data) > limits.MAX_RECORD_BODY:
+            raise WireError(f"a record body of {len(data)} bytes")
+        fields = codec.unpack_list_untrusted(data, _BODY_ELEMENTS)
+        if fields[0] != _FORMAT:
+            raise WireError("a record body of another format")
+        addresses = array(fields[4], "addresses", at_most=limits.MAX_ADDRESSES)
+        lowest, highest = array(fields[9], "protocol range", at_least=2)[:2]
+        capabilities = array(fields[11], "capabilities", at_most=limits.MAX_CAPABILITIES)
+        return cls(
+            node_key=binary(fields[1], "node key", exactly=KEY_BYTES),
+            transport_key=binary(fields[2], "transport key", exactly=KEY_BYTES),
+            journal_id=binary(fields[3], "journal id", exactly=HASH_BYTES),
+            addresses=tuple(address_from_packed(binary(one, "address")) for one in addresses),
+            handle=name(fields[5], "handle", empty=True),
+            role=name(fields[6], "role"),
+            namespace=name(fields[7], "namespace"),
+            zone=name(fields[8], "zone", empty=True),
+            protocol=(natural(lowest, "protocol", _U16), natural(highest, "protocol", _U16)),
+            flags=natural(fields[10], "flags", _U32),
+            capabilities=tuple(_capability_untrusted(one) for one in capabilities),
+            more_hash=binary(fields[12], "hash of more", at_most=HASH_BYTES),
+        )
+
+
+@attrs.frozen(kw_only=True)
+class VersionLine:
+    """One signed version of one member: what spreads through the mesh.
+
+    As it travels: MessagePack of [format, node id (16 B), body hash (16 B), epoch, seq,
+    state, valid until], then the owner's Ed25519 signature (64 B) over the domain, the
+    group id and those very bytes.
+
+    Args:
+        epoch: Wall clock in ms at the owner's start, or more where that would not be new.
+        seq: Counts the owner's changes and refutations within the epoch.
+        state: `UP`, `DRAINING` or `LEFT`.
+        valid_until: Unix seconds; nobody believes the line afterwards.
+        raw: As received or sent, signature included.
+    """
+
+    node_id: NodeId
+    body_hash: bytes
+    epoch: int
+    seq: int
+    state: int
+    valid_until: int
+    raw: bytes = attrs.field(repr=False)
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """(epoch, seq): the greater is the newer."""
+        return (self.epoch, self.seq)
+
+    @classmethod
+    def signed(  # noqa: PLR0913  # every element of the line
+        cls,
+        crypto: Crypto,
+        node_private: bytes,
+        group_id: bytes,
+        *,
+        node_id: NodeId,
+        body_hash: bytes,
+        epoch: int,
+        seq: int,
+        state: int,
+        valid_until: int,
+    ) -> VersionLine:
+        """Sign a version of this node itself."""
+        payload = codec.pack([_FORMAT, node_id, body_hash, epoch, seq, state, valid_until])
+        signature = crypto.sign(node_private, LINE_DOMAIN + group_id + payload)
+        return cls(
+            node_id=node_id,
+            body_hash=body_hash,
+            epoch=epoch,
+            seq=seq,
+            state=state,
+            valid_until=valid_until,
+            raw=payload + signature,
+        )
+
+    @classmethod
+    def from_bytes_untrusted(cls, data: bytes) -> VersionLine:
+        """Read a line. Its signature is *not* checked: `is_signed_by` does that.
+
+        Raises:
+            WireError: And nothing else, whatever `data` holds.
+        """
+        if not SIGNATURE_BYTES < len(data) <= MAX_LINE:
+            raise WireError(f"a version line of {len(data)} bytes")
+        fields = codec.unpack_list_untrusted(data[:-SIGNATURE_BYTES], _LINE_ELEMENTS)
+        if fields[0] != _FORMAT:
+            raise WireError("a version line of another format")
+        return cls(
+            node_id=NodeId(binary(fields[1], "node id", exactly=NODE_ID_BYTES)),
+            body_hash=binary(fields[2], "body hash", exactly=HASH_BYTES),
+            epoch=natural(fields[3], "epoch", MAX_EPOCH),
+            seq=natural(fields[4], "seq", MAX_EPOCH),
+            state=natural(fields[5], "state", LEFT + 1),
+            valid_until=natural(fields[6], "valid until", _U53),
+            raw=data,
+        )
+
+    def is_signed_by(self, crypto: Crypto, node_key: bytes, group_id: bytes) -> bool:
+        """Whether the holder of the key signed it, for this namespace of this mesh."""
+        payload, signature = self.raw[:-SIGNATURE_BYTES], self.raw[-SIGNATURE_BYTES:]
+        return crypto.verify(node_key, LINE_DOMAIN + group_id + payload, signature)
+
+
+@attrs.frozen(kw_only=True)
+class Record:
+    """A line, its body, and the chain that says its owner belongs here; all verified."""
+
+    line: VersionLine
+    body: Body
+    body_raw: bytes = attrs.field(repr=False)
+    chain: bytes = attrs.field(repr=False)
+    credential: Credential = attrs.field(repr=False)
+
+    def wire(self) -> list[bytes]:
+        """[line, body, chain], as it travels."""
+        return [self.line.raw, self.body_raw, self.chain]
+
+
+def body_hash(body_raw: bytes) -> bytes:
+    """16 bytes: by which a line names its body."""
+    return hashlib.sha256(body_raw).digest()[:HASH_BYTES]
+
+
+def _capability_value(capability: CapabilityInfo) -> list[object]:
+    flags = _HANDLER * capability.handler | _IDEMPOTENT * capability.idempotent
+    tags = dict(sorted(capability.tags.items()))
+    return [capability.name, capability.version, capability.limit, flags, tags]
+
+
+def _capability_untrusted(value: Value) -> CapabilityInfo:
+    fields = array(value, "capability", at_least=5)
+    flags = natural(fields[3], "flags of a capability", _U32)
+    tags = fields[4]
+    if type(tags) is not dict:
+        raise WireError("tags are not a map")
+    return CapabilityInfo(
+        name=name(fields[0], "capability"),
+        version=text(fields[1], "version", at_most=_MAX_TEXT),
+        limit=natural(fields[2], "limit", _U32),
+        handler=bool(flags & _HANDLER),
+        idempotent=bool(flags & _IDEMPOTENT),
+        tags={key: text(tag, "tag", at_most=_MAX_TAG_TEXT) for key, tag in tags.items()},
+    )

@@ -1,0 +1,170 @@
+"""What a node does unasked: probe, gossip, look after the lost and the expired."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Final
+
+import attrs
+
+from meshp2p.gossip.antientropy import AntiEntropy
+from meshp2p.gossip.detector import PROBE, SUSPICION, Detector
+from meshp2p.gossip.dissemination import Told
+from meshp2p.gossip.intake import Intake
+from meshp2p.gossip.member import Row
+from meshp2p.gossip.messages import Datagram
+from meshp2p.gossip.outputs import SendPlain
+from meshp2p.gossip.own import RENEW, OwnRecord
+from meshp2p.gossip.parts import Parts
+from meshp2p.gossip.refutation import REFUTE, Refutation
+from meshp2p.ids import NodeId, Seconds
+
+_TICK: Final = "tick"
+_GOSSIP: Final = "gossip"
+_LOST: Final = "lost"
+_SWEEP: Final = "sweep"
+_WORK: Final = "work"
+_DOUBT: Final = "doubt"
+
+_BURST: Final = 4
+"""Datagrams to one member in one round of gossip, as long as there is news for them."""
+_WORK_PAUSE: Final = 0.001
+"""Seconds between slices of signature checks: acks are answered in between."""
+_SWEEP_INTERVAL: Final = 60.0
+_SWEEP_SIZE: Final = 64
+"""Departed members looked at in each sweep for lines that have expired."""
+_RENEW_BEFORE: Final = 3_600.0
+"""A chain that ends within these seconds is asked for again."""
+_RENEW_PAUSE: Final = 300.0
+
+
+@attrs.define
+class Rounds:
+    """All timers of one node's membership: who sets them, and what they do.
+
+    Args:
+        _own: None for a guest, as is `_refutation`.
+    """
+
+    _parts: Parts
+    _detector: Detector
+    _intake: Intake
+    _entropy: AntiEntropy
+    _own: OwnRecord | None
+    _refutation: Refutation | None
+    _last_round: Seconds = attrs.field(default=-inf, init=False)
+
+    def leave(self, now: Seconds, farewells: int) -> None:
+        """Plan nothing any more, but say goodbye, to so many members at once."""
+        self._parts.timers.clear()
+        self._gossip(now, farewells)
+
+    def perform(self, now: Seconds) -> None:
+        """Do all that is due; what is planned afterwards is later than `now`."""
+        while self._parts.timers.next() <= now:
+            while (key := self._parts.timers.pop_due(now)) is not None:
+                self._due(key, now)
+            self.arm(now)
+
+    def arm(self, now: Seconds) -> None:
+        """Set the timers of whatever there is to do. All that wakes an idle node is here."""
+        parts, view = self._parts, self._parts.view
+        if self._intake:
+            self._start(_WORK, now + _WORK_PAUSE)
+        if self._own is None:
+            return
+        if parts.news and view.live:
+            self._start(_GOSSIP, max(now, self._last_round + parts.config.gossip_interval))
+        if not self._own.has_left:
+            self._arm_watch(now)
+
+    def _arm_watch(self, now: Seconds) -> None:
+        config, view, rng = self._parts.config, self._parts.view, self._parts.rng
+        if view.live:
+            self._start(_TICK, now + config.probe_interval * rng.random())
+        if view.has_lost:
+            self._start(_LOST, now + config.lost_retry_interval * (0.5 + rng.random()))
+        if view.dead or view.left:
+            self._start(_SWEEP, now + _SWEEP_INTERVAL)
+        ask_at = self._entropy.ask_at
+        if ask_at is not None and self._parts.timers.get(_DOUBT) != ask_at:
+            self._parts.timers.set(_DOUBT, ask_at)
+
+    def _start(self, key: str, at: Seconds) -> None:
+        if self._parts.timers.get(key) is None:
+            self._parts.timers.set(key, at)
+
+    def _due(self, key: object, now: Seconds) -> None:
+        match key:
+            case (kind, int(seq)) if kind == PROBE:
+                self._detector.expire_probe(seq, now)
+            case (kind, bytes(node_id)) if kind == SUSPICION:
+                self._detector.expire_suspicion(NodeId(node_id), now)
+            case "tick":
+                self._tick(now)
+            case "gossip":
+                self._gossip(now, self._parts.config.gossip_fanout)
+            case "work":
+                self._intake.work(now)
+            case _:
+                self._seldom_due(key, now)
+
+    def _seldom_due(self, key: object, now: Seconds) -> None:
+        if key == REFUTE and self._refutation is not None:
+            self._refutation.due(now)
+        elif key == RENEW and self._own is not None:
+            self._own.renew(now)
+        elif key == _DOUBT:
+            self._ask_again(now)
+        elif key == _LOST:
+            lost = self._parts.view.draw_lost(self._parts.rng)
+            if lost is not None:
+                self._detector.call_out(lost, now)
+        elif key == _SWEEP:
+            self._sweep(now)
+
+    def _tick(self, now: Seconds) -> None:
+        """One protocol period: probe one member, and keep its record fresh."""
+        row = self._detector.probe_next(now)
+        if row is None:
+            return
+        # From now, not from when it was due: after a stall the missed ticks are gone.
+        self._parts.timers.set(_TICK, now + self._parts.config.probe_interval)
+        if now >= row.pulled_at + _RENEW_PAUSE and self._is_ageing(row, now):
+            row.pulled_at = now
+            self._parts.pull(row.id, row.id, now)
+
+    def _is_ageing(self, row: Row, now: Seconds) -> bool:
+        """Whether a newer line or chain must exist by now, which did not get here."""
+        unix = self._parts.wall.unix(now)
+        chain_ends = row.record.credential.transport_not_after
+        return row.record.line.valid_until < unix or 0 < chain_ends < unix + _RENEW_BEFORE
+
+    def _ask_again(self, now: Seconds) -> None:
+        """Ping the peer whose view differed: its ack shows whether it still does."""
+        peer = self._entropy.whom_to_ask(now)
+        row = None if peer is None else self._parts.view.get(peer)
+        if row is not None and row.is_live:
+            self._detector.probe(row, now)
+
+    def _gossip(self, now: Seconds, fanout: int) -> None:
+        """Tell a few members what is new, each at most `_BURST` datagrams of it."""
+        parts = self._parts
+        self._last_round = now
+        for peer in parts.view.live.sample(parts.rng, fanout):
+            told: Told = set()
+            for _ in range(_BURST):
+                datagram, before = Datagram(), len(told)
+                for item in () if told else parts.about(peer):
+                    datagram.add(item)
+                parts.news.fill(datagram, parts.view.population, told)
+                if len(told) == before:
+                    break
+                parts.put(SendPlain(peer, datagram.encode()))
+
+    def _sweep(self, now: Seconds) -> None:
+        """Forget some of the departed whose lines have expired everywhere."""
+        parts = self._parts
+        unix, tolerance = parts.wall.unix(now), parts.config.clock_tolerance
+        for row in parts.view.expired(unix, tolerance, parts.rng, _SWEEP_SIZE):
+            parts.view.forget(row)

@@ -1,0 +1,408 @@
+"""Membership of one node: datagrams and time in, datagrams and events out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+from typing import Final, Literal
+
+from meshp2p.config import Config
+from meshp2p.errors import WireError
+from meshp2p.events import CapabilityInfo, Member
+from meshp2p.gossip.admission import Admission
+from meshp2p.gossip.antientropy import AntiEntropy
+from meshp2p.gossip.detector import Detector
+from meshp2p.gossip.directory import Directory
+from meshp2p.gossip.dissemination import Dissemination
+from meshp2p.gossip.intake import Intake
+from meshp2p.gossip.member import Contact, Row
+from meshp2p.gossip.messages import (
+    Ack,
+    Datagram,
+    LineItem,
+    Message,
+    Ping,
+    RecordItem,
+    SuspicionItem,
+    decode_untrusted,
+    record_untrusted,
+)
+from meshp2p.gossip.outputs import Output, SyncWith
+from meshp2p.gossip.own import OwnRecord
+from meshp2p.gossip.parts import Parts
+from meshp2p.gossip.probe import Probes
+from meshp2p.gossip.record import Body, Record
+from meshp2p.gossip.refutation import Refutation
+from meshp2p.gossip.rounds import Rounds
+from meshp2p.gossip.timers import WallClock
+from meshp2p.gossip.view import View
+from meshp2p.identity.keys import Crypto
+from meshp2p.identity.node import NodeIdentity
+from meshp2p.identity.trust import Trust
+from meshp2p.ids import Address, NodeId, Seconds, show_id
+from meshp2p.wire import limits
+from meshp2p.wire.codec import Value
+
+_FAREWELLS: Final = 8
+"""Members that a leaver tells at once: they may be all that hear it."""
+
+
+class Swim:
+    """Who is in the mesh, who is alive, and who can do what.
+
+    In: `receive`, `merge_untrusted`, `evidence`, `receive_deadline` and commands, each with
+    `now` on the node's monotonic clock. Out: `outputs()`. When: `next_deadline()`.
+    Nothing that a peer sends raises, or grows memory past `wire/limits.py`.
+    """
+
+    def __init__(  # noqa: PLR0913  # all that a pure machine must be given
+        self,
+        *,
+        config: Config,
+        identity: NodeIdentity,
+        trust: Trust,
+        crypto: Crypto,
+        rng: Random,
+        now: Seconds,
+        unix: float,
+        addresses: tuple[Address, ...],
+        capabilities: tuple[CapabilityInfo, ...],
+        guest: bool = False,
+    ) -> None:
+        """Begin, knowing nobody.
+
+        Args:
+            unix: Wall clock, Unix seconds; `receive_wall_clock` corrects it.
+            guest: Only look: no record of its own, no datagrams, no answers.
+
+        Raises:
+            CredentialError: The node's own chain is not valid (now).
+            UsageError: It does not allow what the node wants to announce.
+        """
+        self.load = 0
+        """Calls running here, told with each ack. The engine keeps it up to date."""
+        self._parts = Parts(
+            config=config,
+            crypto=crypto,
+            identity=identity,
+            rng=rng,
+            wall=WallClock(unix, now),
+            view=View(identity.node_id),
+            news=Dissemination(config.retransmit_multiplier),
+            guest=guest,
+        )
+        self._trust = trust
+        self._own: OwnRecord | None = None
+        self._refutation: Refutation | None = None
+        if not guest:
+            credential = trust.verify_chain_untrusted(identity.chain, unix)
+            self._own = OwnRecord.begin(self._parts, credential, addresses, capabilities, now)
+            self._refutation = Refutation(self._parts, self._own)
+        self._detector = Detector(self._parts, Probes(rng.getrandbits(32)))
+        self._admission = Admission(self._parts, trust)
+        self._intake = Intake(self._parts, self._admission, self._detector, self._refutation)
+        self._entropy = AntiEntropy(config, rng, now)
+        self._rounds = Rounds(
+            self._parts, self._detector, self._intake, self._entropy, self._own, self._refutation
+        )
+        self._left_at: Seconds | None = None
+        self._forgiven: Seconds | None = None
+        self._rounds.arm(now)
+
+    # Inputs
+
+    def receive(
+        self, peer: NodeId, plaintext: bytes, *, now: Seconds, room: int = limits.MAX_PLAINTEXT
+    ) -> None:
+        """A datagram of an authenticated peer, member or not.
+
+        Args:
+            room: Bytes of an immediate answer; `MAX_TUNNELLED` if it came by tunnel.
+        """
+        self._begin(now)
+        try:
+            messages = decode_untrusted(plaintext)
+        except WireError:
+            self._parts.counters["datagrams_malformed"] += 1
+            return
+        if self._parts.guest or peer == self._parts.identity.node_id:
+            return
+        row = self._parts.view.get(peer)
+        if row is not None:
+            row.last_seen = now
+        for message in messages:  # answered before any signature is checked
+            self._receive_probe(peer, message, now, room)
+        for message in messages:
+            if isinstance(message, LineItem | RecordItem | SuspicionItem):
+                self._intake.offer(message, peer, now)
+        self._rounds.arm(now)
+
+    def merge_untrusted(
+        self, records: Sequence[Value], peer: NodeId | None, *, now: Seconds
+    ) -> None:
+        """Records from a full sync or a pull, as `sync_payload` lists them.
+
+        Args:
+            peer: Who sent them; None if they were kept on disk.
+        """
+        self._begin(now)
+        accusations = []
+        for value in records[: limits.MAX_MEMBERS]:
+            try:
+                self._intake.merge(record_untrusted(value), peer)
+            except WireError:
+                self._parts.counters["records_malformed"] += 1
+                continue
+            match value:
+                case [_, _, _, bytes(accusation), *_] if accusation:
+                    accusations.append(SuspicionItem(accusation))
+        for claim in accusations:  # whoever accuses is known by then
+            self._intake.merge(claim, peer)
+        self._intake.work(now)
+        self._rounds.arm(now)
+
+    def synced_with(self, peer: NodeId, *, now: Seconds) -> None:
+        """The peer's last record has been handed over; tell it about this node."""
+        self._begin(now)
+        if not self._intake.settled:
+            self._entropy.recheck(peer, now)
+        self._intake.end_sync(peer)
+        self._intake.work(now)
+        if self._own is not None:
+            record = self._own.record
+            whole = RecordItem(record.line.raw, record.body_raw, record.chain).wire()
+            fits = Datagram().add(whole)
+            self._parts.send(peer, whole if fits else LineItem(record.line.raw).wire())
+        self._rounds.arm(now)
+
+    def introduce(self, peer: NodeId, *, now: Seconds) -> None:
+        """A seed or an old acquaintance has been reached: sync with it at once."""
+        self._begin(now)
+        if self._left_at is None:
+            self._parts.put(SyncWith(peer))
+        self._rounds.arm(now)
+
+    def evidence(
+        self, peer: NodeId, kind: Literal["refused", "reset", "traffic"], *, now: Seconds
+    ) -> None:
+        """Something else than a probe says whether a member is there.
+
+        Args:
+            kind: `refused`: ICMP, or no listener. `reset`: its side cut a connection.
+                `traffic`: it answered something that was asked of it just now.
+        """
+        self._begin(now)
+        row = self._parts.view.get(peer)
+        if row is None or peer == self._parts.identity.node_id or self._left_at is not None:
+            return
+        if kind == "traffic":
+            row.last_seen = now
+            self._detector.traffic(row)
+        else:
+            self._detector.evidence(row, kind, now)
+        self._rounds.arm(now)
+
+    def set_capabilities(self, capabilities: tuple[CapabilityInfo, ...], *, now: Seconds) -> None:
+        """Announce these instead.
+
+        Raises:
+            UsageError: They do not fit, or the credential does not allow them.
+        """
+        self._begin(now)
+        if self._own is not None:
+            self._own.set_body(now, capabilities=capabilities)
+        self._rounds.arm(now)
+
+    def set_addresses(self, addresses: tuple[Address, ...], *, now: Seconds) -> None:
+        """Be reachable there instead.
+
+        Raises:
+            UsageError: There are too many.
+        """
+        self._begin(now)
+        if self._own is not None:
+            self._own.set_body(now, addresses=addresses)
+        self._rounds.arm(now)
+
+    def set_identity(self, identity: NodeIdentity, *, now: Seconds) -> None:
+        """Take a renewed chain for the same keys.
+
+        Raises:
+            CredentialError: It is not valid.
+        """
+        self._begin(now)
+        if self._own is not None:
+            unix = self._parts.wall.unix(now)
+            credential = self._trust.verify_chain_untrusted(identity.chain, unix)
+            self._own.set_identity(identity, credential)
+        self._rounds.arm(now)
+
+    def set_draining(self, *, now: Seconds) -> None:
+        """Ask the others for no more calls."""
+        self._begin(now)
+        if self._own is not None:
+            self._own.drain(now)
+        self._rounds.arm(now)
+
+    def leave(self, *, now: Seconds) -> None:
+        """Say goodbye. Probes are still answered, so that nobody takes it for a failure."""
+        self._begin(now)
+        if self._left_at is not None or self._own is None:
+            return
+        self._own.leave(now)
+        self._left_at = now + self._parts.config.leave_linger
+        self._rounds.leave(now, max(_FAREWELLS, self._parts.config.gossip_fanout))
+
+    def receive_wall_clock(self, unix: float, *, now: Seconds) -> None:
+        """The time of day, told now and then: it may have jumped."""
+        self._begin(now)
+        self._parts.wall.set(unix, now=now)
+        if self._own is not None and self._own.is_due(now):
+            self._own.renew(now)
+        self._rounds.arm(now)
+
+    def receive_deadline(self, *, now: Seconds) -> None:
+        """Do what is due. Afterwards `next_deadline() > now`."""
+        self._begin(now)
+        self._rounds.perform(now)
+
+    def next_deadline(self) -> Seconds:
+        """When `receive_deadline` is wanted; `inf` if nothing is planned."""
+        return self._parts.timers.next()
+
+    def outputs(self) -> list[Output]:
+        """What is asked of the engine since the last call, in order."""
+        return self._parts.drain()
+
+    # What is known
+
+    @property
+    def directory(self) -> Directory:
+        """Live members by capability, handle and id."""
+        return self._parts.view.directory
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """What was refused, dropped or forgiven so far."""
+        return dict(self._parts.counters)
+
+    def left_at(self) -> Seconds | None:
+        """When a leaver may stop answering; None before `leave`."""
+        return self._left_at
+
+    def view_hash(self) -> int:
+        """64 bits: equal for nodes that see the same members in the same state."""
+        return self._parts.view.hash
+
+    def member(self, node_id: bytes) -> Member | None:
+        """One member, this node too; None for a stranger."""
+        row = self._parts.view.get(node_id)
+        return None if row is None else row.member()
+
+    def members(self) -> list[Member]:
+        """All members in whatever state, this node included."""
+        return [row.member() for row in self._parts.view]
+
+    def is_present(self, node_id: bytes) -> bool:
+        """Whether somebody is a member and not known to be gone."""
+        row = self._parts.view.get(node_id)
+        return row is not None and row.is_live
+
+    def is_suspect(self, node_id: bytes) -> bool:
+        """Whether a member may be gone."""
+        row = self._parts.view.get(node_id)
+        return row is not None and row.state == "suspect"
+
+    @property
+    def present_count(self) -> int:
+        """Members alive or suspect, this node included unless it is a guest."""
+        return self._parts.view.population - self._parts.guest
+
+    def knows_address(self, address: Address) -> bool:
+        """Whether a present member, or this node, listens there."""
+        return any(row.is_live and address in row.record.body.addresses for row in self._parts.view)
+
+    def name_of(self, node_id: bytes) -> str:
+        """A member's handle, or the beginning of its id."""
+        row = self._parts.view.get(node_id)
+        return (row.record.body.handle if row else "") or show_id(node_id)[:8]
+
+    def may_run_twice(self, node_id: bytes, capability: str) -> bool:
+        """Whether a member announces the capability as idempotent."""
+        row = self._parts.view.get(node_id)
+        return row is not None and any(
+            info.idempotent and info.name == capability for info in row.record.body.capabilities
+        )
+
+    def contact(self, node_id: bytes) -> Contact | None:
+        """How to open a channel to a member, the dead included; None for a stranger."""
+        row = self._parts.view.get(node_id) or self._parts.view.lost(node_id)
+        return None if row is None else Contact.of(row)
+
+    def chain_of(self, node_id: bytes) -> bytes | None:
+        """A member's credential chain as it travels."""
+        row = self._parts.view.get(node_id)
+        return None if row is None else row.record.chain
+
+    def body_of(self, node_id: bytes) -> Body | None:
+        """What a member says of itself."""
+        row = self._parts.view.get(node_id)
+        return None if row is None else row.record.body
+
+    def own_record(self) -> Record | None:
+        """What this node says of itself; None for a guest."""
+        return None if self._own is None else self._own.record
+
+    def sync_payload(self) -> list[Value]:
+        """All records that others would believe: [line, body, chain, accusation or b""]."""
+        return [] if self._parts.guest else [_listed(row) for row in self._parts.view]
+
+    def records_of(self, ids: Sequence[bytes]) -> list[Value]:
+        """Those of these members, as in `sync_payload`; strangers are left out."""
+        if self._parts.guest:
+            return []
+        rows = (self._parts.view.get(node_id) for node_id in ids[: limits.MAX_PULLS])
+        return [_listed(row) for row in rows if row is not None]
+
+    # Inside
+
+    def _begin(self, now: Seconds) -> None:
+        """Count anew, and notice whether this node itself was late."""
+        self._admission.begin_input()
+        due = self._parts.timers.next()
+        if now - due > self._parts.config.ack_timeout / 2 and due != self._forgiven:
+            self._forgiven = due
+            self._detector.forgive(now)
+
+    def _receive_probe(self, peer: NodeId, message: Message, now: Seconds, room: int) -> None:
+        match message:
+            case Ping(seq, view_hash):
+                self._compare(peer, view_hash, now)
+                ack = Ack(seq, self._parts.view.hash, self.load)
+                self._parts.send(peer, ack.wire(), room=room)
+            case Ack(seq, view_hash, load):
+                row = self._parts.view.get(peer)
+                if row is not None:
+                    row.load = load
+                    self._detector.answered(row, seq, now)
+                self._compare(peer, view_hash, now)
+            case LineItem() | RecordItem() | SuspicionItem():
+                pass
+            case _:
+                self._parts.counters["items_unknown"] += 1
+
+    def _compare(self, peer: NodeId, theirs: int, now: Seconds) -> None:
+        if self._left_at is not None:
+            return
+        row = self._parts.view.get(peer)
+        if row is None:
+            self._parts.pull(peer, peer, now)
+        elif row.is_live and self._entropy.observe(
+            peer, theirs=theirs, ours=self._parts.view.hash, now=now
+        ):
+            self._parts.put(SyncWith(peer))
+
+
+def _listed(row: Row) -> list[Value]:
+    accusation = b"" if row.is_live and row.state == "alive" else row.accusation or b""
+    return [*row.record.wire(), accusation]

@@ -1,0 +1,87 @@
+"""Deadlines by name, and the wall clock as told from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from heapq import heapify, heappop, heappush
+from itertools import count
+from math import ceil, inf
+from typing import Final
+
+import attrs
+
+from meshp2p.ids import Seconds
+
+_SLACK: Final = 64
+_PER_SECOND: Final = 1_000_000
+
+
+@attrs.define
+class Timers:
+    """At most one deadline for each key; setting it again moves it.
+
+    Moved deadlines stay in the heap until they come up or outnumber the live ones.
+    """
+
+    _at: dict[Hashable, Seconds] = attrs.field(factory=dict, init=False)
+    _heap: list[tuple[Seconds, int, Hashable]] = attrs.field(factory=list, init=False)
+    _order: count[int] = attrs.field(factory=count, init=False)
+
+    def set(self, key: Hashable, at: Seconds) -> None:
+        """Let the key be due at `at`, rounded up to a microsecond."""
+        at = ceil(at * _PER_SECOND) / _PER_SECOND
+        self._at[key] = at
+        heappush(self._heap, (at, next(self._order), key))
+        if len(self._heap) > 2 * len(self._at) + _SLACK:
+            self._heap = [entry for entry in self._heap if self._at.get(entry[2]) == entry[0]]
+            heapify(self._heap)
+
+    def cancel(self, key: Hashable) -> None:
+        """Forget the key's deadline, if it has one."""
+        self._at.pop(key, None)
+
+    def clear(self) -> None:
+        """Forget all deadlines."""
+        self._at.clear()
+        self._heap.clear()
+
+    def get(self, key: Hashable) -> Seconds | None:
+        """When the key is due; None if it is not set."""
+        return self._at.get(key)
+
+    def next(self) -> Seconds:
+        """The earliest deadline, `inf` if there is none."""
+        while self._heap:
+            at, _, key = self._heap[0]
+            if self._at.get(key) == at:
+                return at
+            heappop(self._heap)
+        return inf
+
+    def pop_due(self, now: Seconds) -> Hashable | None:
+        """The key that is due longest, which is then no longer set; None if none is due."""
+        if self.next() > now:
+            return None
+        _, _, key = heappop(self._heap)
+        del self._at[key]
+        return key
+
+
+@attrs.define
+class WallClock:
+    """What the time of day is, told now and then by somebody who can look.
+
+    Args:
+        unix: Unix seconds at the moment `at` of the node's monotonic clock.
+    """
+
+    _unix: float
+    _at: Seconds
+
+    def set(self, unix: float, *, now: Seconds) -> None:
+        """Learn the time of day."""
+        self._unix, self._at = unix, now
+
+    def unix(self, now: Seconds) -> float:
+        """Unix seconds."""
+        return self._unix + (now - self._at)

@@ -1,0 +1,1 @@
+"""Calls: whom they go to, what was answered, what runs here. Pure."""

@@ -1,0 +1,158 @@
+"""Calls that this node makes: what is known of each, and what may be done when one fails.
+
+At most once by default. A call is tried on another member only if it certainly did
+not run, or may run twice (README of the design, section 7).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+import attrs
+
+from meshp2p.errors import (
+    Closed,
+    DeadlineExceeded,
+    MeshError,
+    Overloaded,
+    PeerLost,
+    Refused,
+    RemoteError,
+    WireError,
+)
+from meshp2p.ids import NodeId, Seconds
+from meshp2p.messaging.resolver import Target
+from meshp2p.wire import messages
+from meshp2p.wire.messages import RequestHead, ResponseHead, unpack_error_untrusted
+
+MAX_TRIES: Final = 8
+_TRACE_AT: Final = slice(1, 17)
+_SAMPLED: Final = 1
+
+Done: TypeAlias = "Callable[[Request, bytes, MeshError | None, Seconds], None]"
+"""Called once with the answer's body, or with what to raise."""
+
+
+@attrs.frozen
+class Cause:
+    """The request whose handler makes this call: deadline, trace and path go on."""
+
+    head: RequestHead
+    deadline: Seconds
+
+
+@attrs.define(eq=False)
+class Request:
+    """One call of this node, from the command to its answer.
+
+    Args:
+        idempotent: Whether the chosen member says that it may run twice.
+        sent: Whether it left this process towards the member now tried.
+        doubt: Whether any earlier try may have run.
+    """
+
+    number: int
+    target: Target
+    head: RequestHead
+    body: bytes
+    made_at: Seconds
+    deadline: Seconds
+    done: Done
+    wait_until: Seconds = 0.0
+    answer_limit: int = 0
+    retry: bool = True
+    peer: NodeId | None = None
+    peer_name: str = ""
+    idempotent: bool = False
+    sent: bool = False
+    doubt: bool = False
+    tries: int = 0
+    tried: set[NodeId] = attrs.field(factory=set)
+    finished: bool = False
+    last_error: MeshError | None = None
+
+    @property
+    def trace(self) -> str:
+        """The W3C trace id, 32 hex digits."""
+        return self.head.traceparent[_TRACE_AT].hex()
+
+    def may_retry(self, *, maybe_executed: bool) -> bool:
+        """Whether another member may be tried after a failure."""
+        if not self.retry or self.tries >= MAX_TRIES or self.target.id is not None:
+            return False
+        return not maybe_executed or self.idempotent
+
+    def expired(self, now: Seconds) -> DeadlineExceeded:
+        """What to raise when the time is over."""
+        return DeadlineExceeded(
+            self.target.text, now - self.made_at, maybe_executed=self.sent or self.doubt
+        )
+
+    def lost(self, reason: str) -> PeerLost:
+        """What to raise when the member is gone."""
+        return PeerLost(self.peer_name, reason, maybe_executed=self.sent or self.doubt)
+
+
+def make_head(  # noqa: PLR0913  # one argument for each field that a caller decides
+    rng: random.Random,
+    method: str,
+    *,
+    remaining: Seconds,
+    cause: Cause | None,
+    own_id: NodeId,
+    key: str = "",
+    flags: int = 0,
+    timestamp: int = 0,
+) -> RequestHead:
+    """The head of a new request; trace, hops and path continue those of its cause."""
+    if cause is None:
+        trace, hops, path = rng.randbytes(16), 1, [own_id]
+    else:
+        above = cause.head
+        trace, hops = above.traceparent[_TRACE_AT], above.hops + 1
+        path = [*above.path, own_id][-16:]
+    return RequestHead(
+        method,
+        remaining_ms=max(0, int(remaining * 1000)),
+        flags=flags,
+        call_id=rng.randbytes(16),
+        key=key,
+        traceparent=b"\0" + trace + rng.randbytes(8) + bytes([_SAMPLED]),
+        hops=hops,
+        path=list[bytes](path),
+        timestamp=timestamp,
+    )
+
+
+def error_of_answer(request: Request, head: ResponseHead, body: bytes) -> MeshError:
+    """The exception that an answer other than OK stands for.
+
+    Raises:
+        WireError: The answer is malformed.
+    """
+    name = request.peer_name
+    if head.status == messages.OVERLOADED:
+        return Overloaded(head.retry_after_ms / 1000, name)
+    if head.status == messages.DEADLINE:
+        waited = request.deadline - request.made_at
+        return DeadlineExceeded(request.target.text, waited, maybe_executed=head.started)
+    if head.status == messages.CLOSING:
+        return PeerLost(name, "it is stopping", maybe_executed=head.started)
+    kind, text, traceback = unpack_error_untrusted(body)
+    if head.status == messages.NO_SUCH_METHOD:
+        return Refused(f"it has no handler for {request.target.method!r}", name)
+    if head.status in (messages.REFUSED, messages.TOO_MANY_HOPS):
+        return Refused(text, name)
+    return RemoteError(kind, text, traceback, name, request.trace)
+
+
+def closed_error() -> Closed:
+    """What calls raise that are open when the node stops."""
+    return Closed("the node has stopped")
+
+
+def broken_answer(request: Request, error: WireError) -> PeerLost:
+    """What to raise for an answer that is not one."""
+    return PeerLost(request.peer_name, f"its answer is malformed: {error}", maybe_executed=True)

@@ -1,0 +1,7 @@
+"""The public face: `Node` blocks, `AsyncNode` is awaited, both have the same verbs."""
+
+from meshp2p.node.asynchronous import AsyncNode
+from meshp2p.node.award import AsyncAward, Award
+from meshp2p.node.blocking import Node
+
+__all__ = ["AsyncAward", "AsyncNode", "Award", "Node"]

@@ -1,0 +1,389 @@
+"""`AsyncNode`: the same verbs as `Node`, awaited under trio or asyncio.
+
+Under trio the node lives in the caller's loop. Under asyncio it has a thread of its
+own, so that a blocked loop does not make a healthy agent look dead; its async handlers
+run on the caller's loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+import outcome
+import trio
+
+from meshp2p.consensus import VoteResult
+from meshp2p.errors import Closed, DeadlineExceeded, UsageError
+from meshp2p.events import CallFinished, Member
+from meshp2p.ids import Seconds, show_id
+from meshp2p.node import verbs
+from meshp2p.node.award import AsyncAward
+from meshp2p.node.host import Host, Start, wait_for_result
+from meshp2p.node.settings import Settings
+from meshp2p.node.shell import Front, Shell
+from meshp2p.runtime.asyncio_loop import AsyncioLoop
+from meshp2p.runtime.capability import read_handler
+from meshp2p.runtime.exceptions import single
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+_STOP_WAIT: Final = 10.0
+
+
+def _on_asyncio() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+async def wait_here(shell: Shell, host: Host | None, command: verbs.Command) -> CallFinished:
+    """Give the engine a command and await its end on whichever loop this is."""
+
+    def start(finish: Callable[[CallFinished], None]) -> int:
+        return shell.begin(command, finish)
+
+    return await wait_start(shell, host, start)
+
+
+async def wait_start(shell: Shell, host: Host | None, start: Start) -> CallFinished:
+    """Begin something and await its end on whichever loop this is."""
+    if host is not None and _on_asyncio():
+        return await host.wait_asyncio(start)
+    return await _wait_on_trio(shell, start)
+
+
+async def _wait_on_trio(shell: Shell, start: Start) -> CallFinished:
+    """Without an Event or a cancel scope: the task is woken when its answer is there."""
+    ends: list[CallFinished] = []
+    parked: list[trio.lowlevel.Task] = []
+
+    def finish(finished: CallFinished) -> None:
+        if parked:
+            trio.lowlevel.reschedule(parked.pop(), outcome.Value(finished))
+        else:
+            ends.append(finished)
+
+    number = start(finish)
+    if ends:
+        await trio.lowlevel.checkpoint()
+        return ends[0]
+
+    def abort(_raise_cancel: object) -> trio.lowlevel.Abort:
+        parked.clear()
+        if number is not None:
+            shell.cancel(number)
+        return trio.lowlevel.Abort.SUCCEEDED
+
+    parked.append(trio.lowlevel.current_task())
+    finished: CallFinished = await trio.lowlevel.wait_task_rescheduled(abort)
+    return finished
+
+
+class AsyncNode:
+    """One agent's node in the mesh, with awaited verbs. `async with Node(...)` gives it."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Made by `Node`."""
+        self._settings = settings
+        self._registry = settings.registry
+        self._host: Host | None = None
+        self._shell: Shell | None = None
+        self._nursery_manager: Any = None
+
+    # --- life ----------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        """Join the mesh."""
+        if _on_asyncio():
+            await self._start_under_asyncio()
+        else:
+            await self._start_under_trio()
+        return self
+
+    async def _start_under_asyncio(self) -> None:
+        loop = AsyncioLoop(asyncio.get_running_loop(), None)
+        front = Front(
+            call=self._call_blocking, call_async=self.call, asyncio_loop=lambda: loop
+        )
+        host = Host(self._settings, front)
+        starting = asyncio.ensure_future(asyncio.to_thread(host.start))
+        try:
+            await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            starting.add_done_callback(lambda _: host.stop(0.0))
+            raise
+        self._host, self._shell = host, host.shell
+
+    async def _start_under_trio(self) -> None:
+        front = Front(call=self._call_blocking, call_async=self.call, asyncio_loop=None)
+        shell = Shell(self._settings, front)
+        manager = trio.open_nursery()
+        nursery = await manager.__aenter__()
+        self._nursery_manager = manager
+        self._shell = shell
+        try:
+            await nursery.start(shell.run)
+        except BaseException as error:
+            nursery.cancel_scope.cancel()
+            self._nursery_manager = None
+            await _close_nursery(manager, error)
+            raise single(error) from None
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Leave the mesh."""
+        if self._host is not None:
+            await asyncio.shield(asyncio.to_thread(self._host.stop, _STOP_WAIT))
+            return
+        if self._shell is not None:
+            self._shell.request_stop(drain=error is None)
+        manager, self._nursery_manager = self._nursery_manager, None
+        if manager is not None:
+            await _close_nursery(manager, error)
+
+    async def stop(self) -> None:
+        """Leave now; the end of the `async with` does the same."""
+        shell = self._running
+        if self._host is not None:
+            await asyncio.to_thread(self._host.stop, _STOP_WAIT)
+        elif shell.closed is None:
+            shell.request_stop()
+            while shell.closed is None:
+                await trio.sleep(0.01)
+
+    async def run_forever(self) -> None:
+        """Serve until cancelled or stopped."""
+        shell = self._running
+        while shell.closed is None:
+            await (asyncio.sleep(0.2) if self._host is not None else trio.sleep(0.2))
+
+    @property
+    def _running(self) -> Shell:
+        if self._shell is None:
+            raise Closed("the node was not started; use `async with`")
+        return self._shell
+
+    @property
+    def id(self) -> str:
+        """Its id, 26 letters and digits."""
+        return show_id(self._running.engine.identity.node_id)
+
+    @property
+    def handle(self) -> str:
+        """Its handle, or ""."""
+        return self._settings.handle
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where it listens, as seeds for others."""
+        own = self._running.engine.member(self._running.engine.identity.node_id)
+        return tuple(str(address) for address in own.addresses) if own is not None else ()
+
+    # --- calls ---------------------------------------------------------------
+
+    async def call(self, target: object, *args: object, **kwargs: Any) -> Any:  # noqa: ANN401  # the handler's answer
+        """As `Node.call`; cancelling it tells the callee."""
+        plan = verbs.plan_call(target, args, kwargs)
+        return plan.result(await wait_here(self._running, self._host, plan.command))
+
+    async def send(self, target: str, message: object) -> None:
+        """As `Node.send`."""
+        plan = verbs.plan_call(target, (message,), {}, one_way=True)
+        plan.result(await wait_here(self._running, self._host, plan.command))
+
+    def _call_blocking(self, target: object, *args: object, **kwargs: Any) -> Any:  # noqa: ANN401
+        """What plain handlers' contexts call, in their worker threads."""
+        if self._host is not None:
+            host, plan = self._host, verbs.plan_call(target, args, kwargs)
+            return plan.result(host.wait(lambda finish: host.shell.begin(plan.command, finish)))
+        token = self._running.token
+        return trio.from_thread.run(
+            lambda: self.call(target, *args, **kwargs), trio_token=token
+        )
+
+    # --- handlers ------------------------------------------------------------
+
+    def on_message(self, function: _F) -> _F:
+        """As `Node.on_message`."""
+        self._registry.on_message = read_handler(function)
+        self._publish()
+        return function
+
+    def on(self, event: str) -> Callable[[_F], _F]:
+        """As `Node.on`."""
+
+        def register(function: _F) -> _F:
+            self._registry.add_listener(event, function)
+            return function
+
+        return register
+
+    def on_bid(self, pattern: str = "*") -> Callable[[_F], _F]:
+        """As `Node.on_bid`."""
+
+        def register(function: _F) -> _F:
+            self._registry.add_bidder(pattern, function)
+            return function
+
+        return register
+
+    def on_vote(self, pattern: str = "*") -> Callable[[_F], _F]:
+        """As `Node.on_vote`."""
+
+        def register(function: _F) -> _F:
+            self._registry.add_voter(pattern, function)
+            return function
+
+        return register
+
+    async def announce(self, capability: object) -> None:
+        """As `Node.announce`."""
+        self._registry.add(capability)
+        await self._do(self._running.publish_registry)
+
+    async def withdraw(self, name: str) -> None:
+        """As `Node.withdraw`."""
+        self._registry.remove(name)
+        await self._do(self._running.publish_registry)
+
+    def _publish(self) -> None:
+        if self._host is not None:
+            self._host.shell.soon(self._host.shell.publish_registry)
+        else:
+            self._running.publish_registry()
+
+    async def _do(self, act: Callable[[], Any]) -> Any:  # noqa: ANN401  # what `act` returns
+        if self._host is not None:
+            return await self._host.run_sync_asyncio(act)
+        await trio.lowlevel.checkpoint()
+        return act()
+
+    # --- looking -------------------------------------------------------------
+
+    async def members(  # noqa: PLR0913  # one keyword a filter
+        self,
+        pattern: str = "*",
+        *,
+        namespace: str | None = None,
+        role: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        state: verbs.StateFilter = "alive",
+    ) -> list[Member]:
+        """As `Node.members`."""
+        members = await self._do(lambda: self._running.engine.members())
+        return verbs.filter_members(
+            members, pattern, namespace=namespace, role=role, tags=tags, state=state
+        )
+
+    async def stats(self) -> dict[str, int]:
+        """As `Node.stats`."""
+        stats: dict[str, int] = await self._do(lambda: self._running.engine.stats())
+        return stats
+
+    # --- coordination --------------------------------------------------------
+
+    async def auction(  # noqa: PLR0913  # the rules of an auction
+        self,
+        capability: object,
+        *args: object,
+        close_after: Seconds = 0.5,
+        timeout: Seconds = 30.0,  # noqa: ASYNC109  # it travels with the work
+        score: object = None,
+        sealed: bool = False,
+        at_most: int = 8,
+        budget: int = 0,
+        **kwargs: Any,
+    ) -> AsyncAward:
+        """As `Node.auction`."""
+        command = verbs.plan_auction(
+            capability,
+            args,
+            kwargs,
+            close_after=close_after,
+            timeout=timeout,
+            score=score,
+            sealed=sealed,
+            at_most=at_most,
+            budget=budget,
+        )
+        shell, host = self._running, self._host
+        award = verbs.read_award(await wait_here(shell, host, command))
+
+        async def result(timeout: Seconds | None) -> CallFinished:  # noqa: ASYNC109  # the user's
+            waiting = wait_start(shell, host, wait_for_result(award.pending))
+            return await _within(waiting, timeout)
+
+        return AsyncAward.of(award.data, result)
+
+    async def vote(  # noqa: PLR0913  # the rules of a vote
+        self,
+        question: str,
+        options: Sequence[str],
+        *,
+        among: str = "*",
+        quorum: float = 0.0,
+        threshold: float | None = None,
+        faulty: int | None = None,
+        method: str = "plurality",
+        timeout: Seconds = 10.0,  # noqa: ASYNC109  # it travels with the vote
+    ) -> VoteResult:
+        """As `Node.vote`."""
+        command = verbs.plan_vote(
+            question,
+            options,
+            among=among,
+            quorum=quorum,
+            threshold=threshold,
+            faulty=faulty,
+            method=method,
+            timeout=timeout,
+        )
+        finished = await wait_here(self._running, self._host, command)
+        if finished.error is not None:
+            raise finished.error
+        if not isinstance(finished.value, VoteResult):
+            raise UsageError("not a vote")
+        return finished.value
+
+
+async def _close_nursery(manager: Any, error: BaseException | None) -> None:  # noqa: ANN401  # trio's own
+    """Wait for the node's tasks; what the user's block raised is left to it.
+
+    Raises:
+        BaseException: The node's own failure, out of the groups that trio wraps it in.
+    """
+    kind = None if error is None else type(error)
+    trace = None if error is None else error.__traceback__
+    try:
+        await manager.__aexit__(kind, error, trace)
+    except BaseException as raised:  # noqa: BLE001  # unwrapped and raised again
+        cause = single(raised)
+        if cause is not error and not (
+            isinstance(cause, trio.Cancelled) and isinstance(error, trio.Cancelled)
+        ):
+            raise cause from None
+
+
+async def _within(waiting: Any, timeout: Seconds | None) -> CallFinished:  # noqa: ANN401, ASYNC109  # an awaitable
+    """Await for at most `timeout` seconds.
+
+    Raises:
+        DeadlineExceeded: It took longer.
+    """
+    try:
+        if timeout is None:
+            return await waiting  # type: ignore[no-any-return]  # a CallFinished
+        if _on_asyncio():
+            return await asyncio.wait_for(waiting, timeout)
+        with trio.fail_after(timeout):
+            return await waiting  # type: ignore[no-any-return]  # a CallFinished
+    except (TimeoutError, trio.TooSlowError):
+        raise DeadlineExceeded("the result", timeout or 0.0, maybe_executed=True) from None

@@ -1,0 +1,403 @@
+"""`Node`: for scripts, REPLs and notebooks. Every verb blocks."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+from meshp2p.config import Config
+from meshp2p.consensus import VoteResult
+from meshp2p.errors import Closed, UsageError
+from meshp2p.events import CallFinished, Member
+from meshp2p.ids import Seconds, show_id
+from meshp2p.node import verbs
+from meshp2p.node.award import Award
+from meshp2p.node.host import Host, wait_for_result
+from meshp2p.node.settings import check_settings
+from meshp2p.node.shell import Front
+from meshp2p.runtime.asyncio_loop import AsyncioLoop
+from meshp2p.runtime.capability import read_handler
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+_STOP_WAIT: Final = 10.0
+
+
+class Node:
+    """One agent's node in the mesh, with blocking verbs.
+
+    `Node(...).start()` runs it in a thread of its own; `with Node(...) as node:` stops
+    it at the end. `async with Node(...) as node:` gives an `AsyncNode` instead.
+
+    Args:
+        handle: What others may call it: `@handle`. Several nodes may share one.
+        capabilities: Functions decorated with `@capability`, and texts for labels.
+        namespace: Nodes of other namespaces do not exist for it.
+        role: What it may do where the mesh has roles.
+        mesh: Path of a mesh key that was copied from elsewhere; None for the mesh of
+            this user on this machine.
+        seeds: "host:port" of nodes to join through.
+        bind: "host:port" to listen on; None for a free port.
+        advertise: "host:port" where others reach it, if that is elsewhere.
+        profile: "loopback", "lan" or "wan": how patient it is.
+        state_dir: Where keys and journals live.
+        identity: "ephemeral" keeps nothing on disk and promises nothing.
+        discovery: ("local",) finds nodes of this machine; () does not look.
+        config: All knobs, instead of a profile's.
+
+    Raises:
+        UsageError: An argument that is not allowed.
+    """
+
+    def __init__(  # noqa: PLR0913  # all optional
+        self,
+        handle: str | None = None,
+        *,
+        capabilities: Iterable[object] = (),
+        namespace: str = "default",
+        role: str = "worker",
+        mesh: object = None,
+        seeds: Sequence[str] = (),
+        bind: str | None = None,
+        advertise: str | None = None,
+        profile: str | None = None,
+        state_dir: object = None,
+        identity: str | None = None,
+        discovery: Sequence[str] = ("local",),
+        config: Config | None = None,
+        _guest: bool = False,
+    ) -> None:
+        """See the class."""
+        self._settings = check_settings(
+            handle,
+            capabilities=capabilities,
+            namespace=namespace,
+            role=role,
+            mesh=mesh,
+            seeds=seeds,
+            bind=bind,
+            advertise=advertise,
+            profile=profile,
+            state_dir=state_dir,
+            identity=identity,
+            discovery=discovery,
+            config=config,
+            guest=_guest,
+        )
+        self._registry = self._settings.registry
+        self._host: Host | None = None
+        self._loop: AsyncioLoop | None = None
+        self._loop_lock = threading.Lock()
+        self._async_node: Any = None
+
+    # --- life ----------------------------------------------------------------
+
+    def start(self) -> Self:
+        """Join the mesh; back at once when nobody is known, else after the first list.
+
+        Raises:
+            StartError: The port, the state directory or a key cannot be used.
+        """
+        if self._host is not None:
+            raise UsageError("this node was started before; make a new Node to start again")
+        front = Front(
+            call=self.call, call_async=self._call_async, asyncio_loop=self._own_asyncio_loop
+        )
+        host = Host(self._settings, front)
+        self._host = host
+        try:
+            host.start()
+        except BaseException:
+            self._host = None
+            raise
+        return self
+
+    def stop(self) -> None:
+        """Let handlers finish (5 s at most), say goodbye, close. Idempotent."""
+        if self._host is not None:
+            self._host.stop(_STOP_WAIT)
+        if self._loop is not None:
+            self._loop.close()
+
+    def run_forever(self) -> None:
+        """Serve until Ctrl-C or SIGTERM, then leave."""
+        if self._host is None:
+            self.start()
+        ended = threading.Event()
+        if threading.current_thread() is threading.main_thread():
+            before = signal.signal(signal.SIGTERM, lambda *_: ended.set())
+        else:
+            before = None
+        try:
+            while not ended.wait(1.0) and self._running.shell.closed is None:
+                pass
+        except KeyboardInterrupt:
+            pass
+        finally:
+            if before is not None:
+                signal.signal(signal.SIGTERM, before)
+            self.stop()
+
+    def __enter__(self) -> Self:
+        """Start, unless it was started."""
+        return self if self._host is not None else self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop."""
+        self.stop()
+
+    async def __aenter__(self) -> Any:  # noqa: ANN401  # AsyncNode, which imports this module
+        """Start under trio or asyncio; gives an `AsyncNode`."""
+        from meshp2p.node.asynchronous import AsyncNode  # noqa: PLC0415  # it builds on this one
+
+        if self._host is not None or self._async_node is not None:
+            raise UsageError("this node was started before; make a new Node to start again")
+        self._async_node = AsyncNode(self._settings)
+        return await self._async_node.__aenter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop."""
+        await self._async_node.__aexit__(kind, error, trace)
+
+    @property
+    def _running(self) -> Host:
+        if self._host is None:
+            raise Closed("the node was not started; call start() first")
+        return self._host
+
+    @property
+    def id(self) -> str:
+        """Its id, 26 letters and digits."""
+        return show_id(self._running.shell.engine.identity.node_id)
+
+    @property
+    def handle(self) -> str:
+        """Its handle, or ""."""
+        return self._settings.handle
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where it listens, as seeds for others."""
+        own = self._running.shell.engine.member(self._running.shell.engine.identity.node_id)
+        return tuple(str(address) for address in own.addresses) if own is not None else ()
+
+    # --- calls ---------------------------------------------------------------
+
+    def call(self, target: object, *args: object, **kwargs: Any) -> Any:  # noqa: ANN401  # the handler's answer
+        """Call a member and wait for its answer.
+
+        Args:
+            target: "capability", "@handle/capability", "#id/capability", "@handle" or
+                "#id" (then one value: the message), or a decorated function.
+            args: Arguments for the handler.
+            kwargs: Keywords for the handler, and: timeout= in seconds (30, or what is
+                left of the call being handled), key= an idempotency key, returns= the
+                type of the answer.
+
+        Raises:
+            UsageError: It cannot be meant.
+            Unreachable: Nobody can answer, or who was asked is gone.
+            DeadlineExceeded: No answer in time.
+            RemoteError: The handler raised.
+            Refused: It will not do that for us.
+            Overloaded: It is full.
+        """
+        plan = verbs.plan_call(target, args, kwargs)
+        host = self._running
+        return plan.result(host.wait(lambda finish: host.shell.begin(plan.command, finish)))
+
+    def send(self, target: str, message: object) -> None:
+        """Send a message without waiting for an answer; it may be lost.
+
+        Raises:
+            UsageError: The target is no "@handle" or "#id".
+            Unreachable: Nobody is called so.
+        """
+        plan = verbs.plan_call(target, (message,), {}, one_way=True)
+        host = self._running
+        plan.result(host.wait(lambda finish: host.shell.begin(plan.command, finish)))
+
+    async def _call_async(self, target: object, *args: object, **kwargs: Any) -> Any:  # noqa: ANN401
+        """What async handlers' contexts call: on trio or on the node's asyncio loop."""
+        from meshp2p.node.asynchronous import wait_here  # noqa: PLC0415  # it builds on this one
+
+        plan = verbs.plan_call(target, args, kwargs)
+        return plan.result(await wait_here(self._running.shell, self._running, plan.command))
+
+    # --- handlers ------------------------------------------------------------
+
+    def on_message(self, function: _F) -> _F:
+        """Decorate what answers messages to this agent: (Message[, Context]) -> answer."""
+        self._registry.on_message = read_handler(function)
+        self._publish()
+        return function
+
+    def on(self, event: str) -> Callable[[_F], _F]:
+        """Decorate what hears of an event, such as "member.failed": (MemberEvent) -> None."""
+
+        def register(function: _F) -> _F:
+            self._registry.add_listener(event, function)
+            return function
+
+        return register
+
+    def on_bid(self, pattern: str = "*") -> Callable[[_F], _F]:
+        """Decorate what bids: (Offer) -> Bid or None."""
+
+        def register(function: _F) -> _F:
+            self._registry.add_bidder(pattern, function)
+            return function
+
+        return register
+
+    def on_vote(self, pattern: str = "*") -> Callable[[_F], _F]:
+        """Decorate what votes: (VoteCall) -> option, Ballot or None to abstain."""
+
+        def register(function: _F) -> _F:
+            self._registry.add_voter(pattern, function)
+            return function
+
+        return register
+
+    def announce(self, capability: object) -> None:
+        """Add a capability while running."""
+        self._registry.add(capability)
+        self._publish()
+
+    def withdraw(self, name: str) -> None:
+        """Take a capability back while running."""
+        self._registry.remove(name)
+        self._publish()
+
+    def _publish(self) -> None:
+        if self._host is not None:
+            self._host.run_sync(self._host.shell.publish_registry)
+
+    # --- looking -------------------------------------------------------------
+
+    def members(  # noqa: PLR0913  # one keyword a filter
+        self,
+        pattern: str = "*",
+        *,
+        namespace: str | None = None,
+        role: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        state: verbs.StateFilter = "alive",
+    ) -> list[Member]:
+        """Members as this node sees them, itself included; asks no network."""
+        host = self._running
+        members = host.run_sync(lambda: host.shell.engine.members())
+        return verbs.filter_members(
+            members, pattern, namespace=namespace, role=role, tags=tags, state=state
+        )
+
+    def stats(self) -> dict[str, int]:
+        """Counters since the start, and sizes now."""
+        host = self._running
+        stats: dict[str, int] = host.run_sync(lambda: host.shell.engine.stats())
+        return stats
+
+    # --- coordination --------------------------------------------------------
+
+    def auction(  # noqa: PLR0913  # the rules of an auction
+        self,
+        capability: object,
+        *args: object,
+        close_after: Seconds = 0.5,
+        timeout: Seconds = 30.0,
+        score: object = None,
+        sealed: bool = False,
+        at_most: int = 8,
+        budget: int = 0,
+        **kwargs: Any,
+    ) -> Award:
+        """Let members bid for a call; back once the winner has accepted.
+
+        Args:
+            capability: What must be done; `args` and `kwargs` are its arguments.
+            close_after: Seconds to wait for bids; it closes once all have answered.
+            timeout: Seconds in which the work must be done.
+            score: None, a `Policy`, or a function of a bid; higher is better.
+            at_most: Members asked.
+            budget: Highest price; 0 for any.
+
+        Raises:
+            NoBids: Nobody bid, or nobody accepted.
+        """
+        command = verbs.plan_auction(
+            capability,
+            args,
+            kwargs,
+            close_after=close_after,
+            timeout=timeout,
+            score=score,
+            sealed=sealed,
+            at_most=at_most,
+            budget=budget,
+        )
+        host = self._running
+        outcome = verbs.read_award(host.wait(lambda finish: host.shell.begin(command, finish)))
+
+        def result(timeout: Seconds | None) -> CallFinished:
+            return host.wait(wait_for_result(outcome.pending), timeout)
+
+        return Award.of(outcome.data, result)
+
+    def vote(  # noqa: PLR0913  # the rules of a vote
+        self,
+        question: str,
+        options: Sequence[str],
+        *,
+        among: str = "*",
+        quorum: float = 0.0,
+        threshold: float | None = None,
+        faulty: int | None = None,
+        method: str = "plurality",
+        timeout: Seconds = 10.0,
+    ) -> VoteResult:
+        """Let members decide; back once enough ballots agree.
+
+        Args:
+            among: Members with a capability that fits the pattern vote.
+            quorum: Least share of the members that must cast a ballot.
+            threshold: Least share that must agree; None for more than half.
+            faulty: Members that may cheat; None for floor((n - 1) / 3).
+            timeout: Seconds to wait for ballots.
+
+        Raises:
+            Undecided: Too few ballots agree. Nothing was decided.
+        """
+        command = verbs.plan_vote(
+            question,
+            options,
+            among=among,
+            quorum=quorum,
+            threshold=threshold,
+            faulty=faulty,
+            method=method,
+            timeout=timeout,
+        )
+        host = self._running
+        finished = host.wait(lambda finish: host.shell.begin(command, finish))
+        if finished.error is not None:
+            raise finished.error
+        result: VoteResult = finished.value  # type: ignore[assignment]  # what a vote ends in
+        return result
+
+    def _own_asyncio_loop(self) -> AsyncioLoop:
+        with self._loop_lock:
+            if self._loop is None:
+                self._loop = AsyncioLoop.own()
+            return self._loop

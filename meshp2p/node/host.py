@@ -1,0 +1,249 @@
+"""A shell in a thread of its own, and the bridges to it from plain code and asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+import trio
+
+from meshp2p.errors import Closed, DeadlineExceeded
+from meshp2p.events import CallFinished
+from meshp2p.ids import Seconds
+from meshp2p.node.settings import Settings
+from meshp2p.node.shell import Front, PendingResult, Shell
+from meshp2p.runtime.exceptions import single
+
+_JOIN_AT_EXIT: Final = 2.0
+_STOP_GRACE: Final = 5.0
+
+Start = Callable[[Callable[[CallFinished], None]], int | None]
+"""Run in the node's thread: begin something whose end calls the argument."""
+
+
+class Host:
+    """One node's thread. A daemon, with a goodbye at exit: a forgotten `stop` hangs nothing."""
+
+    def __init__(self, settings: Settings, front: Front) -> None:
+        """Nothing runs before `start`."""
+        self.shell = Shell(settings, front)
+        self._error: BaseException | None = None
+        self._started = threading.Event()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._main, name="meshp2p", daemon=True)
+
+    @property
+    def is_own_thread(self) -> bool:
+        """Whether the caller is the node itself, which must not wait for itself."""
+        return threading.get_ident() == self._thread.ident
+
+    def start(self) -> None:
+        """Return once the node serves.
+
+        Raises:
+            StartError: It cannot.
+        """
+        self._thread.start()
+        self._started.wait()
+        if self._error is not None:
+            self._thread.join()
+            raise self._error
+        atexit.register(self._stop_at_exit)
+
+    def _main(self) -> None:
+        try:
+            trio.run(self._run)
+        except BaseException as raised:  # noqa: BLE001  # told to whoever waits for the start
+            error = self._error = single(raised)
+            self.shell.closed = self.shell.closed or f"the node failed: {error!r}"
+            if self._started.is_set():
+                sys.excepthook(type(error), error, error.__traceback__)
+        finally:
+            self._over.set()
+            self._started.set()
+
+    async def _run(self) -> None:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self.shell.run)
+            self._started.set()
+
+    def stop(self, timeout: Seconds) -> None:
+        """Leave the mesh and end the thread; from any thread, as often as you like."""
+        atexit.unregister(self._stop_at_exit)
+        try:
+            self.shell.soon(self.shell.request_stop)
+        except Closed:
+            return
+        if not self.is_own_thread:
+            self._over.wait(timeout)
+
+    def _stop_at_exit(self) -> None:
+        """The same without waiting for handlers: no thread can be started any more."""
+        try:
+            self.shell.soon(lambda: self.shell.request_stop(drain=False))
+        except Closed:
+            return
+        self._over.wait(_JOIN_AT_EXIT)
+
+    # --- blocking ------------------------------------------------------------
+
+    def wait(self, start: Start, timeout: Seconds | None = None) -> CallFinished:
+        """Begin something and block until its end.
+
+        Ctrl-C gives it up: the callee is told.
+
+        Raises:
+            DeadlineExceeded: `timeout` is over.
+            MeshError: It could not begin.
+        """
+        if self.is_own_thread:
+            raise RuntimeError(
+                "a blocking call on the node's own thread would wait for itself: make the "
+                "handler async (AsyncContext), or plain without inline=True"
+            )
+        gate = threading.Lock()
+        gate.acquire()
+        ends: list[CallFinished | BaseException] = []
+        numbers: list[int] = []
+
+        def finish(finished: CallFinished) -> None:
+            ends.append(finished)
+            gate.release()
+
+        self.shell.soon(_begin, start, finish, numbers, ends, gate)
+        try:
+            in_time = gate.acquire(timeout=-1 if timeout is None else timeout)
+        except BaseException:
+            self._give_up(numbers)
+            raise
+        if not in_time:
+            self._give_up(numbers)
+            raise DeadlineExceeded("the result", timeout or 0.0, maybe_executed=True)
+        return _end_of(ends)
+
+    def _give_up(self, numbers: list[int]) -> None:
+        def cancel() -> None:
+            for number in numbers:
+                self.shell.cancel(number)
+
+        try:
+            self.shell.soon(cancel)
+        except Closed:
+            return
+
+    def run_sync(self, act: Callable[[], Any]) -> Any:  # noqa: ANN401  # what `act` returns
+        """Do something in the node's thread and wait for it."""
+        if self.is_own_thread:
+            return act()
+        values: list[Any] = []
+
+        def start(finish: Callable[[CallFinished], None]) -> None:
+            values.append(act())
+            finish(CallFinished(0))
+
+        self.wait(start)
+        return values[0]
+
+    # --- asyncio -------------------------------------------------------------
+
+    async def wait_asyncio(self, start: Start) -> CallFinished:
+        """Begin something and await its end on the running asyncio loop.
+
+        Cancelling the task gives it up: the callee is told.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[CallFinished] = loop.create_future()
+        numbers: list[int] = []
+        ends: list[CallFinished | BaseException] = []
+
+        def settle() -> None:
+            if not future.done():
+                end = ends[0]
+                if isinstance(end, BaseException):
+                    future.set_exception(end)
+                else:
+                    future.set_result(end)
+
+        def finish(finished: CallFinished) -> None:
+            ends.append(finished)
+            _wake(loop, settle)
+
+        self.shell.soon(_begin_asyncio, start, finish, numbers, ends, loop, settle)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            self._give_up(numbers)
+            raise
+
+    async def run_sync_asyncio(self, act: Callable[[], Any]) -> Any:  # noqa: ANN401  # what `act` returns
+        """Do something in the node's thread and await it."""
+        values: list[Any] = []
+
+        def start(finish: Callable[[CallFinished], None]) -> None:
+            values.append(act())
+            finish(CallFinished(0))
+
+        await self.wait_asyncio(start)
+        return values[0]
+
+
+def wait_for_result(pending: PendingResult) -> Start:
+    """For the `wait` functions: the end of awarded work."""
+
+    def start(finish: Callable[[CallFinished], None]) -> None:
+        pending.when_finished(finish)
+
+    return start
+
+
+def _begin(
+    start: Start,
+    finish: Callable[[CallFinished], None],
+    numbers: list[int],
+    ends: list[CallFinished | BaseException],
+    gate: threading.Lock,
+) -> None:
+    try:
+        number = start(finish)
+    except Exception as error:  # noqa: BLE001  # raised again in the caller's thread
+        ends.append(error)
+        gate.release()
+    else:
+        if number is not None:
+            numbers.append(number)
+
+
+def _begin_asyncio(  # noqa: PLR0913  # as `_begin`, for a loop
+    start: Start,
+    finish: Callable[[CallFinished], None],
+    numbers: list[int],
+    ends: list[CallFinished | BaseException],
+    loop: asyncio.AbstractEventLoop,
+    settle: Callable[[], None],
+) -> None:
+    try:
+        number = start(finish)
+    except Exception as error:  # noqa: BLE001  # raised again in the caller's task
+        ends.append(error)
+        _wake(loop, settle)
+    else:
+        if number is not None:
+            numbers.append(number)
+
+
+def _wake(loop: asyncio.AbstractEventLoop, act: Callable[[], None]) -> None:
+    try:
+        loop.call_soon_threadsafe(act)
+    except RuntimeError:
+        return  # the user's loop ended meanwhile
+
+
+def _end_of(ends: list[CallFinished | BaseException]) -> CallFinished:
+    end = ends[0]
+    if isinstance(end, BaseException):
+        raise end
+    return end

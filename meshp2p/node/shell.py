@@ -1,0 +1,418 @@
+"""One running node in trio's thread: engine, driver, handlers, directory, and its end."""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+import attrs
+import trio
+
+from meshp2p.consensus import AwardData
+from meshp2p.discovery import local
+from meshp2p.discovery.seeds import resolve
+from meshp2p.engine import Engine, Neighbour
+from meshp2p.errors import Closed, StartError
+from meshp2p.events import CallFinished, Event, Log, MemberEvent, Synced
+from meshp2p.identity.keys import OpenSSL
+from meshp2p.identity.trust import Trust
+from meshp2p.ids import Address
+from meshp2p.node.home import Home, open_home
+from meshp2p.node.settings import Settings
+from meshp2p.runtime import logs, network
+from meshp2p.runtime.asyncio_loop import AsyncioLoop
+from meshp2p.runtime.driver import Driver
+from meshp2p.runtime.handlers import Runner
+
+_MAX_EVENTS: Final = 10_000
+_DRAIN_LOOK: Final = 0.02
+_RENEW_LOOK: Final = 60.0
+
+_shells: weakref.WeakSet[Shell] = weakref.WeakSet()
+
+
+@attrs.define(eq=False, slots=False)
+class PendingResult:
+    """The result of an award, once it is there, and who waits for it."""
+
+    finished: CallFinished | None = None
+    waiting: list[Callable[[CallFinished], None]] = attrs.field(factory=list)
+
+    def settle(self, finished: CallFinished) -> None:
+        """It is there."""
+        self.finished = finished
+        waiting, self.waiting = self.waiting, []
+        for wake in waiting:
+            wake(finished)
+
+    def when_finished(self, wake: Callable[[CallFinished], None]) -> None:
+        """Call `wake` once, now or later."""
+        if self.finished is not None:
+            wake(self.finished)
+        else:
+            self.waiting.append(wake)
+
+
+@attrs.frozen(kw_only=True)
+class Front:
+    """What the shell needs of whoever started it.
+
+    Args:
+        call: What plain handlers' contexts call; blocks.
+        call_async: What async handlers' contexts call.
+        asyncio_loop: Gives the loop for `async def` handlers; None for trio.
+    """
+
+    call: Callable[..., Any]
+    call_async: Callable[..., Any]
+    asyncio_loop: Callable[[], AsyncioLoop] | None
+
+
+class Shell:
+    """A node from opening its state to leaving its mesh."""
+
+    def __init__(self, settings: Settings, front: Front) -> None:
+        """Nothing is opened before `run`."""
+        self.settings = settings
+        self.registry = settings.registry
+        self._front = front
+        self._waiters: dict[int, Callable[[CallFinished], None]] = {}
+        self._results: weakref.WeakValueDictionary[int, PendingResult] = (
+            weakref.WeakValueDictionary()
+        )
+        self._events: deque[MemberEvent] = deque()
+        self._events_wanted = trio.Event()
+        self._lost_events = 0
+        self._joined = trio.Event()
+        self._stop = trio.Event()
+        self._drain = True
+        self._home: Home | None = None
+        self._network: network.Network | None = None
+        self._driver: Driver | None = None
+        self._runner: Runner | None = None
+        self._token: trio.lowlevel.TrioToken | None = None
+        self.closed: str | None = None
+        _shells.add(self)
+
+    # --- life ----------------------------------------------------------------
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Open, join, serve until `request_stop`, leave, close.
+
+        Raises:
+            StartError: It could not be opened; nothing is left behind.
+        """
+        self._token = trio.lowlevel.current_trio_token()
+        try:
+            self._open()
+            driver = self.driver
+            async with trio.open_nursery() as nursery:
+                if self._runner is not None:
+                    self._runner.nursery = nursery
+                await nursery.start(driver.run)
+                nursery.start_soon(self._dispatch_events)
+                nursery.start_soon(self._renew_identity)
+                await self._join(nursery)
+                task_status.started()
+                try:
+                    await self._stop.wait()
+                finally:
+                    await self._leave()
+                nursery.cancel_scope.cancel()
+        finally:
+            self._close("the node has stopped")
+
+    def _open(self) -> None:
+        settings = self.settings
+        token = trio.lowlevel.current_trio_token()
+
+        def on_written(written: int, ok: bool) -> None:  # noqa: FBT001  # the journal's callback
+            try:
+                token.run_sync_soon(self._persisted, written, ok)
+            except trio.RunFinishedError:
+                return  # the node ended while its disk was busy
+
+        crypto = OpenSSL()
+        now, unix = trio.current_time(), time.time()
+        self._home = open_home(
+            settings, crypto, entropy=os.urandom, unix=unix, on_written=on_written
+        )
+        self._network = network.bind(
+            [_numeric(host) for host in settings.hosts],
+            settings.port,
+            fallback=settings.port_is_a_wish,
+        )
+        identity = self._home.identity
+        engine = Engine(
+            config=settings.config,
+            identity=identity,
+            trust=Trust(crypto, identity.keys, settings.config.clock_tolerance),
+            crypto=crypto,
+            rng=random.Random(os.urandom(32)),  # noqa: S311  # decisions, not secrets
+            entropy=os.urandom,
+            now=now,
+            unix=unix,
+            addresses=self._addresses(self._network),
+            capabilities=self.registry.infos(),
+            seeds=settings.seeds,
+            guest=settings.guest,
+            stored=self._home.stored,
+        )
+        engine.listen(listens=self.registry.on_message is not None)
+        self._runner = Runner(
+            self.registry,
+            returned=self._handler_returned,
+            log=self._announce,
+            asyncio_loop=self._front.asyncio_loop,
+            call=self._front.call,
+            call_async=self._front.call_async,
+            show_tracebacks=identity.keys.shared,
+            slots=settings.config.handler_slots,
+        )
+        self._driver = Driver(
+            engine,
+            network=self._network,
+            journal=self._home.journal,
+            runner=self._runner,
+            resolve=resolve,
+            announce=self._announce,
+            wall=time.time,
+        )
+
+    def _addresses(self, bound: network.Network) -> tuple[Address, ...]:
+        if self.settings.advertise is None:
+            return network.advertised(bound.addresses)
+        host, port = self.settings.advertise
+        return (Address(_numeric(host), port),)
+
+    async def _join(self, nursery: trio.Nursery) -> None:
+        """Show ourselves, look around; wait for the first list only if somebody is there."""
+        engine, home = self.engine, self._home
+        if home is None:
+            return
+        met = engine.has_seeds
+        if home.directory is not None:
+            if not self.settings.guest:
+                home.directory.publish(
+                    Neighbour(
+                        engine.identity.node_id,
+                        engine.identity.transport_public,
+                        self._addresses(self._network) if self._network else (),
+                        self.settings.handle,
+                    )
+                )
+            met = bool(self._meet(home.directory.list_others())) or met
+            nursery.start_soon(local.watch, home.directory, self._meet, self._is_alone)
+        if met:
+            with trio.move_on_after(self.settings.config.join_wait):
+                await self._joined.wait()
+
+    def _meet(self, neighbours: list[Neighbour]) -> int:
+        news = self.engine.meet(neighbours, now=trio.current_time())
+        self.driver.perform_effects()
+        return news
+
+    def _is_alone(self) -> bool:
+        return not any(
+            member.state == "alive" and member.id != self.engine.identity.node_id
+            for member in self.engine.members()
+        )
+
+    async def _leave(self) -> None:
+        """Let handlers finish, say goodbye; quickly if we are being cancelled."""
+        engine, driver = self.engine, self.driver
+        cancelled = trio.current_effective_deadline() == -float("inf")
+        engine.close(now=trio.current_time())
+        if self._drain and not cancelled:
+            with trio.move_on_after(self.settings.config.drain_timeout):
+                while engine.open_jobs:
+                    await trio.sleep(_DRAIN_LOOK)
+        linger = engine.leave(now=trio.current_time())
+        driver.perform_effects()
+        if not cancelled and not self._is_alone():
+            await trio.sleep(linger)
+        engine.stop(now=trio.current_time())
+        driver.perform_effects()
+
+    def _close(self, reason: str) -> None:
+        self.closed = reason
+        waiters, self._waiters = self._waiters, {}
+        for number, finish in waiters.items():
+            finish(CallFinished(number, error=Closed(reason)))
+        for number, result in list(self._results.items()):
+            if result.finished is None:
+                result.settle(CallFinished(number, error=Closed(reason)))
+        if self._network is not None:
+            self._network.close()
+        if self._home is not None:
+            self._home.close()
+            self._home = None
+
+    def request_stop(self, *, drain: bool = True) -> None:
+        """From trio's thread: leave now."""
+        self._drain = drain
+        self._stop.set()
+
+    def soon(self, act: Callable[..., object], *args: object) -> None:
+        """Do something in trio's thread, from any thread.
+
+        Raises:
+            Closed: The node has stopped, or is a copy that a fork made.
+        """
+        if self.closed is not None or self._token is None:
+            raise Closed(self.closed or "the node was never started")
+        try:
+            self._token.run_sync_soon(act, *args)
+        except trio.RunFinishedError:
+            raise Closed("the node has stopped") from None
+
+    @property
+    def token(self) -> trio.lowlevel.TrioToken | None:
+        """Of the trio loop that the node runs in."""
+        return self._token
+
+    @property
+    def driver(self) -> Driver:
+        """The running driver.
+
+        Raises:
+            Closed: There is none.
+        """
+        if self._driver is None or self.closed is not None:
+            raise Closed(self.closed or "the node was never started")
+        return self._driver
+
+    @property
+    def engine(self) -> Engine:
+        """The running engine; raises like `driver`."""
+        return self.driver.engine
+
+    # --- commands --------------------------------------------------------------
+
+    def begin(self, start: Callable[[Engine], int], finish: Callable[[CallFinished], None]) -> int:
+        """Give the engine a command; `finish` is called once with its end.
+
+        Raises:
+            MeshError: The command cannot be meant, or the node has stopped.
+        """
+        driver = self.driver
+        number = start(driver.engine)
+        self._waiters[number] = finish
+        driver.after_command()
+        return number
+
+    def cancel(self, number: int) -> None:
+        """Nobody waits for this command any more."""
+        if self._waiters.pop(number, None) is not None and self.closed is None:
+            self.engine.cancel(number, now=trio.current_time())
+            self.driver.after_command()
+
+    def result_of(self, number: int) -> PendingResult | None:
+        """Where an award's result will be."""
+        return self._results.get(number)
+
+    def publish_registry(self) -> None:
+        """Announce what the registry holds now."""
+        self.engine.listen(listens=self.registry.on_message is not None)
+        self.engine.set_capabilities(self.registry.infos(), now=trio.current_time())
+        self.driver.after_command()
+
+    # --- what the driver tells ---------------------------------------------------
+
+    def _persisted(self, token: int, ok: bool) -> None:  # noqa: FBT001  # the journal's callback
+        if self._driver is not None and self.closed is None:
+            self._driver.persisted(token, ok)
+
+    def _handler_returned(self, call: int, status: int, body: bytes) -> None:
+        if self._driver is not None and self.closed is None:
+            self._driver.handler_returned(call, status, body)
+
+    def _announce(self, event: Event) -> None:
+        if type(event) is CallFinished:
+            self._finished(event)
+        elif isinstance(event, MemberEvent):
+            logs.report(event, self._name())
+            if event.name in self.registry.listeners:
+                self._queue_event(event)
+        elif isinstance(event, Log):
+            logs.report(event, self._name())
+        elif isinstance(event, Synced):
+            self._joined.set()
+
+    def _finished(self, event: CallFinished) -> None:
+        result = None
+        if isinstance(event.value, AwardData):
+            # Kept before the waiter hears of it, for its result may come at once.
+            result = PendingResult()
+            self._results[event.value.number] = result
+            event = attrs.evolve(event, value=(event.value, result))
+        finish = self._waiters.pop(event.number, None)
+        if finish is not None:
+            finish(event)
+        elif result is None and (pending := self._results.get(event.number)) is not None:
+            pending.settle(event)
+
+    def _name(self) -> str:
+        return self.settings.handle or "meshp2p"
+
+    def _queue_event(self, event: MemberEvent) -> None:
+        if len(self._events) >= _MAX_EVENTS:
+            self._lost_events += 1
+            if self._lost_events == 1:
+                fields = (("bound", _MAX_EVENTS),)
+                logs.report(Log("error", "events are lost: a listener is slow", fields), self._name())
+            return
+        self._events.append(event)
+        self._events_wanted.set()
+
+    async def _dispatch_events(self) -> None:
+        """Tell listeners, one event after the other, in the order of what happened."""
+        while True:
+            await self._events_wanted.wait()
+            self._events_wanted = trio.Event()
+            while self._events:
+                event = self._events.popleft()
+                for handler in list(self.registry.listeners.get(event.name, ())):
+                    if self._runner is not None:
+                        await self._runner.tell(handler, event)
+            self._lost_events = 0
+
+    async def _renew_identity(self) -> None:
+        """Credentials are renewed long before they end."""
+        while True:
+            await trio.sleep(_RENEW_LOOK)
+            identity = self.engine.identity
+            if time.time() >= identity.renew_at and not self.settings.guest:
+                renewed = identity.renewed(OpenSSL(), time.time())
+                self.engine.renew_identity(renewed, now=trio.current_time())
+                self.driver.perform_effects()
+
+    def abandon(self) -> None:
+        """In a child made by fork: its sockets and locks are the parent's."""
+        self.closed = "this process is a fork of the one that started the node; make a new node"
+        self._home = None
+        if self._driver is not None:
+            self._driver.abandon()
+
+
+def _numeric(host: str) -> str:
+    """The numeric address of a host that is to be bound or advertised."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise StartError(f"{host!r} is not an address of this machine: {error}") from error
+    return str(found[0][4][0])
+
+
+def _after_fork() -> None:
+    for shell in list(_shells):
+        shell.abandon()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,276 @@
+"""What both fronts share: a user's arguments to engine commands, and ends to results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Literal, get_args
+
+import attrs
+import trio
+
+from meshp2p.consensus import AwardData, AwardResult, Policy
+from meshp2p.engine import Engine
+from meshp2p.engine.coordination import AuctionRules, VoteRules
+from meshp2p.errors import ResultError, UsageError, WireError
+from meshp2p.events import CallFinished, Member, State
+from meshp2p.ids import Seconds, check_name, check_pattern, matches
+from meshp2p.messaging.body import MismatchError, from_plain, pack_plain
+from meshp2p.messaging.requests import Cause
+from meshp2p.messaging.resolver import parse_target
+from meshp2p.node.shell import PendingResult
+from meshp2p.runtime.capability import RESERVED, declared
+from meshp2p.runtime.context import CAUSE
+from meshp2p.wire import codec
+
+_STATES: Final = (*get_args(State), "all")
+_LATER: Final = frozenset(RESERVED - {"timeout", "key", "returns"})
+"""Keywords that are kept free for later versions."""
+_PPM: Final = 1_000_000
+_MAX_KEY: Final = 256
+
+Command = Callable[[Engine], int]
+StateFilter = Literal["alive", "suspect", "dead", "left", "all"]
+
+
+@attrs.frozen
+class CallPlan:
+    """A checked call: what to tell the engine, and what to make of the answer."""
+
+    command: Command
+    returns: Any
+
+    def result(self, finished: CallFinished) -> Any:  # noqa: ANN401  # of the type asked for
+        """The answer's value, or what is raised instead.
+
+        Raises:
+            MeshError: The call failed.
+            ResultError: The answer is of another type.
+        """
+        if finished.error is not None:
+            raise finished.error
+        return read_result(finished.value, self.returns)
+
+
+def read_result(body: object, returns: Any) -> Any:  # noqa: ANN401  # of the type asked for
+    """Decode an answer.
+
+    Raises:
+        ResultError: It is not of the type asked for.
+    """
+    if not isinstance(body, bytes) or not body:
+        return None
+    try:
+        value = codec.unpack_untrusted(body)
+        return value if returns is Any else from_plain(value, returns, "the answer")
+    except (MismatchError, WireError) as error:
+        raise ResultError(str(error)) from error
+
+
+def check_timeout(timeout: object) -> Seconds | None:
+    """A number of seconds above 0, or None for the default.
+
+    Raises:
+        UsageError: It is something else.
+    """
+    if timeout is None:
+        return None
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
+        raise UsageError(f"timeout={timeout!r}: allowed are seconds above 0, and None")
+    return float(timeout)
+
+
+def plan_call(
+    target: object, args: Sequence[object], kwargs: dict[str, Any], *, one_way: bool = False
+) -> CallPlan:
+    """Read `call(target, *args, timeout=, key=, returns=, **kwargs)`.
+
+    Raises:
+        UsageError: It cannot be meant.
+    """
+    timeout = check_timeout(kwargs.pop("timeout", None))
+    key = kwargs.pop("key", "")
+    if not isinstance(key, str) or len(key) > _MAX_KEY:
+        raise UsageError(f"key={key!r}: allowed is a text of at most {_MAX_KEY} characters")
+    returns = kwargs.pop("returns", Any)
+    for name in _LATER & kwargs.keys():
+        raise UsageError(f"{name}={kwargs[name]!r}: this keyword is kept for a later version")
+    if callable(target):
+        entry = declared(target)
+        target = entry.info.name
+        if returns is Any and entry.handler is not None:
+            returns = entry.handler.returns
+    parsed = parse_target(target)
+    if parsed.method == "@":
+        if len(args) != 1 or kwargs:
+            raise UsageError(f"target={target!r} is an agent: give one value, its message")
+        body = pack_plain(args[0], "the message")
+    else:
+        body = pack_plain([list(args), kwargs], "the arguments")
+    cause: Cause | None = CAUSE.get()
+
+    def command(engine: Engine) -> int:
+        return engine.call(
+            parsed,
+            body,
+            timeout=timeout,
+            key=key,
+            cause=cause,
+            one_way=one_way,
+            now=trio.current_time(),
+        )
+
+    return CallPlan(command, returns)
+
+
+def plan_auction(
+    capability: object,
+    args: Sequence[object],
+    kwargs: Mapping[str, Any],
+    *,
+    close_after: Seconds,
+    timeout: Seconds,
+    score: object,
+    sealed: bool,
+    at_most: int,
+    budget: int,
+) -> Command:
+    """Read `auction(capability, *args, **kwargs)`.
+
+    Raises:
+        UsageError: It cannot be meant.
+    """
+    if callable(capability) and not isinstance(capability, str):
+        capability = declared(capability).info.name
+    name = check_name("capability", capability)
+    if sealed:
+        raise UsageError("sealed=True: sealed bids come in a later version")
+    if score is not None and not callable(score) and not isinstance(score, Policy):
+        raise UsageError(f"score={score!r}: allowed are None, a Policy, and a function of a bid")
+    close_after, timeout = check_timeout(close_after) or 0.5, check_timeout(timeout) or 30.0
+    body = pack_plain([list(args), dict(kwargs)], "the arguments")
+    rules = AuctionRules(
+        close_after=close_after,
+        deadline=timeout,
+        at_most=at_most,
+        policy=score if isinstance(score, Policy) else None,
+        score=score if callable(score) else None,
+        budget=budget,
+    )
+
+    def command(engine: Engine) -> int:
+        return engine.coordination.hold(name, body, rules, now=trio.current_time())
+
+    return command
+
+
+def plan_vote(
+    question: object,
+    options: object,
+    *,
+    among: str,
+    quorum: float,
+    threshold: float | None,
+    faulty: int | None,
+    method: str,
+    timeout: Seconds,
+) -> Command:
+    """Read `vote(question, options, ...)`.
+
+    Raises:
+        UsageError: It cannot be meant.
+    """
+    if not isinstance(question, str) or not question:
+        raise UsageError(f"question={question!r}: allowed is a text")
+    if isinstance(options, str) or not isinstance(options, Sequence):
+        raise UsageError(f"options={options!r}: allowed is a list of texts")
+    texts = [option for option in options if isinstance(option, str) and option]
+    if len(texts) != len(options) or len(set(texts)) != len(texts) or len(texts) < 2:  # noqa: PLR2004  # a choice
+        raise UsageError(f"options={options!r}: allowed are two or more different texts")
+    if method != "plurality":
+        raise UsageError(f"method={method!r}: allowed is 'plurality'")
+    rules = VoteRules(
+        closes_in=check_timeout(timeout) or 10.0,
+        among=check_pattern("among", among),
+        quorum_ppm=_share("quorum", quorum),
+        threshold_ppm=None if threshold is None else _share("threshold", threshold),
+        faulty=faulty,
+        method=method,
+    )
+
+    def command(engine: Engine) -> int:
+        return engine.coordination.call_vote(question, texts, rules, now=trio.current_time())
+
+    return command
+
+
+def _share(what: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise UsageError(f"{what}={value!r}: allowed are shares from 0 to 1")
+    return round(value * _PPM)
+
+
+def filter_members(  # noqa: PLR0913  # one keyword a filter
+    members: Sequence[Member],
+    pattern: object = "*",
+    *,
+    namespace: str | None = None,
+    role: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    state: object = "alive",
+) -> list[Member]:
+    """Members with a capability that fits the pattern and the tags.
+
+    Raises:
+        UsageError: A filter that cannot be meant.
+    """
+    wanted = check_pattern("pattern", pattern)
+    if state not in _STATES:
+        raise UsageError(f"state={state!r}: allowed are {', '.join(_STATES)}")
+    found = []
+    for member in members:
+        if state not in (member.state, "all"):
+            continue
+        if namespace not in (None, member.namespace) or role not in (None, member.role):
+            continue
+        fitting = [info for info in member.capabilities if matches(wanted, info.name)]
+        if tags:
+            fitting = [info for info in fitting if tags.items() <= info.tags.items()]
+        if fitting or (wanted == "*" and not tags):
+            found.append(member)
+    return found
+
+
+@attrs.frozen
+class AwardOutcome:
+    """What an accepted award leaves in the node's hands."""
+
+    data: AwardData
+    pending: PendingResult
+
+
+def read_award(finished: CallFinished) -> AwardOutcome:
+    """The award of an auction, or what is raised instead.
+
+    Raises:
+        MeshError: Nobody bid, or nobody accepted.
+    """
+    if finished.error is not None:
+        raise finished.error
+    match finished.value:
+        case (AwardData() as data, PendingResult() as pending):
+            return AwardOutcome(data, pending)
+        case _:
+            raise UsageError("not an award")
+
+
+def read_award_result(finished: CallFinished) -> Any:  # noqa: ANN401  # the handler's answer
+    """The result of awarded work, or what is raised instead.
+
+    Raises:
+        MeshError: The work failed everywhere.
+    """
+    if finished.error is not None:
+        raise finished.error
+    if isinstance(finished.value, AwardResult):
+        return read_result(finished.value.body, Any)
+    return None

@@ -1,0 +1,62 @@
+"""An asyncio loop as seen from the node's thread: the user's, or one of the node's own."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+
+class AsyncioLoop:
+    """Starts coroutines on a loop that runs in another thread."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, thread: threading.Thread | None) -> None:
+        """Use `own` for a new loop in a thread of the node's, or pass the user's."""
+        self.loop = loop
+        self._thread = thread
+
+    @classmethod
+    def own(cls) -> AsyncioLoop:
+        """A loop that lives as long as the node, so that what handlers keep stays usable."""
+        loop = asyncio.new_event_loop()
+        thread = threading.Thread(target=loop.run_forever, name="meshp2p-asyncio", daemon=True)
+        thread.start()
+        return cls(loop, thread)
+
+    def start(
+        self, work: Callable[[], Coroutine[Any, Any, Any]], over: Callable[[Any], None]
+    ) -> Callable[[], None]:
+        """Run `work` on the loop; `over` gets its result, or None if it was cancelled.
+
+        Returns:
+            What cancels it, callable from any thread.
+        """
+        tasks: list[asyncio.Task[Any]] = []
+
+        def begin() -> None:
+            task = self.loop.create_task(work())
+            tasks.append(task)
+            task.add_done_callback(lambda task: over(None if task.cancelled() else task.result()))
+
+        def cancel() -> None:
+            for task in tasks:
+                task.cancel()
+
+        try:
+            self.loop.call_soon_threadsafe(begin)
+        except RuntimeError:  # the user's loop is closed
+            over(None)
+        return lambda: None if self.loop.is_closed() else _soon(self.loop, cancel)
+
+    def close(self) -> None:
+        """End the node's own loop; the user's is left alone."""
+        if self._thread is not None and not self.loop.is_closed():
+            _soon(self.loop, self.loop.stop)
+
+
+def _soon(loop: asyncio.AbstractEventLoop, act: Callable[[], object]) -> None:
+    try:
+        loop.call_soon_threadsafe(act)
+    except RuntimeError:
+        return  # it was closed meanwhile

@@ -1,0 +1,223 @@
+"""What users declare: `@capability`, and how a function's arguments are read from a body."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal, TypeAlias, TypeVar
+
+import attrs
+
+from meshp2p.errors import UsageError
+from meshp2p.events import CapabilityInfo
+from meshp2p.ids import check_name
+from meshp2p.messaging.body import MismatchError, from_plain
+from meshp2p.runtime.context import AsyncContext, Context
+
+Mode: TypeAlias = Literal["label", "inline", "thread", "async", "trio"]
+"""Who runs it. "async": on whichever loop the node's user has; "trio": always on trio."""
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+RESERVED: Final = frozenset(
+    {"timeout", "key", "pick", "priority", "retries", "returns", "close_after", "score", "sealed"}
+)
+"""Keywords of `call`, for ever; no handler can have a parameter so named."""
+
+_MARK: Final = "__meshp2p_capability__"
+_MAX_VERSION: Final = 63
+_NAMED: Final = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
+@attrs.frozen
+class Handler:
+    """A function and how to call it with what arrived.
+
+    Args:
+        context: Name of the parameter that takes the context, or "".
+        annotations: Of parameters whose values must be checked or converted.
+    """
+
+    function: Callable[..., Any]
+    mode: Mode
+    context: str
+    positional: tuple[str, ...]
+    annotations: Mapping[str, Any]
+    returns: Any
+
+    def arguments(
+        self, args: list[Any], kwargs: dict[str, Any], context: object
+    ) -> tuple[list[Any], dict[str, Any]]:
+        """Convert what arrived to what the annotations ask for.
+
+        Raises:
+            MismatchError: Something does not fit.
+        """
+        if self.annotations:
+            wanted = self.annotations
+            args = [
+                from_plain(value, wanted.get(name, Any), name)
+                for name, value in zip(self.positional, args, strict=False)
+            ] + args[len(self.positional) :]
+            kwargs = {
+                name: from_plain(value, wanted.get(name, Any), name)
+                for name, value in kwargs.items()
+            }
+        if self.context:
+            if self.context in kwargs:
+                raise MismatchError(f"{self.context} is given by the node, not by the caller")
+            kwargs = {**kwargs, self.context: context}
+        return args, kwargs
+
+
+@attrs.frozen
+class Declared:
+    """A capability as a node announces it, with its handler unless it is a label."""
+
+    info: CapabilityInfo
+    handler: Handler | None
+
+
+def capability(
+    name: str,
+    *,
+    version: str = "",
+    tags: Mapping[str, str] | None = None,
+    limit: int = 0,
+    idempotent: bool = False,
+    inline: bool = False,
+    loop: Literal["trio"] | None = None,
+) -> Callable[[F], F]:
+    """Declare that a function answers calls for `name`.
+
+    A plain function runs in a worker thread, an `async def` on the loop that the node
+    was entered from.
+
+    Args:
+        version: For people and filters; calls do not choose by it.
+        tags: Likewise.
+        limit: Calls at once on one node; 0 for the node's own limit.
+        idempotent: Running it twice does no harm, so a call whose member dies is tried
+            again on another.
+        inline: Run a plain function on the node's own loop: no thread, 50 us less, but
+            all else waits for it. Only for what takes well under a millisecond.
+        loop: "trio" runs an `async def` on trio whatever the node was entered from.
+
+    Raises:
+        UsageError: A value that is not allowed, or a function that cannot be a handler.
+    """
+    check_name("capability", name)
+    if not isinstance(version, str) or len(version) > _MAX_VERSION:
+        raise UsageError(f"version={version!r}: allowed is a text of at most {_MAX_VERSION}")
+    if not isinstance(limit, int) or limit < 0:
+        raise UsageError(f"limit={limit!r}: allowed are 0 (no limit) and whole numbers above")
+    texts = dict(tags or {})
+    if not all(isinstance(part, str) for pair in texts.items() for part in pair):
+        raise UsageError(f"tags={tags!r}: allowed are texts by texts")
+    if loop not in (None, "trio"):
+        raise UsageError(f"loop={loop!r}: allowed are None and 'trio'")
+    info = CapabilityInfo(name, version, limit, handler=True, idempotent=idempotent, tags=texts)
+
+    def declare(function: F) -> F:
+        handler = read_handler(function, inline=inline, on_trio=loop == "trio")
+        setattr(function, _MARK, Declared(info, handler))
+        return function
+
+    return declare
+
+
+def declared(what: object) -> Declared:
+    """The capability of a decorated function, or a label of a text.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    if isinstance(what, str):
+        return Declared(CapabilityInfo(check_name("capability", what), handler=False), None)
+    mark = getattr(what, _MARK, None)
+    if isinstance(mark, Declared):
+        return mark
+    raise UsageError(
+        f"capability={what!r}: allowed are functions decorated with @capability('name'), and "
+        "texts for labels without a handler"
+    )
+
+
+def read_handler(
+    function: Callable[..., Any], *, inline: bool = False, on_trio: bool = False
+) -> Handler:
+    """See how a function wants to be called.
+
+    Raises:
+        UsageError: It is an async generator, or has a parameter that cannot be sent.
+    """
+    if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
+        raise UsageError(
+            f"{_shown(function)} is a generator; a handler returns one answer (streams of "
+            "answers are not supported yet)"
+        )
+    is_async = inspect.iscoroutinefunction(function)
+    if is_async and inline:
+        raise UsageError(f"{_shown(function)} is async; inline=True is for plain functions")
+    try:
+        signature = inspect.signature(function)
+        hints = typing.get_type_hints(function)
+    except (TypeError, ValueError, NameError) as error:
+        raise UsageError(f"{_shown(function)} cannot be a handler: {error}") from error
+    context = _context_parameter(function, signature, hints, is_async=is_async)
+    clash = RESERVED & signature.parameters.keys()
+    if clash:
+        raise UsageError(
+            f"{_shown(function)} has a parameter {min(clash)!r}, which is a keyword of call(); "
+            "choose another name"
+        )
+    mode: Mode = "thread"
+    if is_async:
+        mode = "trio" if on_trio else "async"
+    elif inline:
+        mode = "inline"
+    returns = hints.pop("return", Any)
+    hints.pop(context, None)
+    positional = tuple(
+        name
+        for name, parameter in signature.parameters.items()
+        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY
+        and parameter.kind is not inspect.Parameter.VAR_KEYWORD
+        and parameter.kind is not inspect.Parameter.VAR_POSITIONAL
+        and name != context
+    )
+    for name, parameter in signature.parameters.items():
+        if parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
+            hints.pop(name, None)
+    plain = {name: hint for name, hint in hints.items() if hint not in (Any, object)}
+    return Handler(function, mode, context, positional, plain, returns)
+
+
+def _context_parameter(
+    function: Callable[..., Any],
+    signature: inspect.Signature,
+    hints: Mapping[str, Any],
+    *,
+    is_async: bool,
+) -> str:
+    """The parameter that takes the context, found by its annotation."""
+    wanted = AsyncContext if is_async else Context
+    other = Context if is_async else AsyncContext
+    found = ""
+    for name, parameter in signature.parameters.items():
+        hint = hints.get(name)
+        if hint is other:
+            raise UsageError(
+                f"{_shown(function)}: {name} must be annotated {wanted.__name__}, since the "
+                f"function is {'async' if is_async else 'plain'}"
+            )
+        if hint is wanted:
+            if found or parameter.kind not in _NAMED:
+                raise UsageError(f"{_shown(function)}: one named parameter may take the context")
+            found = name
+    return found
+
+
+def _shown(function: object) -> str:
+    return getattr(function, "__qualname__", repr(function))

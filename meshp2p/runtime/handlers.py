@@ -1,0 +1,339 @@
+"""Running users' functions: inline, in worker threads, on trio, or on an asyncio loop."""
+
+from __future__ import annotations
+
+import functools
+import traceback
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+import attrs
+import trio
+
+from meshp2p.consensus import Bid
+from meshp2p.effects import Invoke
+from meshp2p.errors import Refused, WireError
+from meshp2p.events import Log
+from meshp2p.ids import Seconds, show_id
+from meshp2p.messaging.body import MismatchError, pack_plain
+from meshp2p.messaging.requests import Cause
+from meshp2p.runtime.asyncio_loop import AsyncioLoop
+from meshp2p.runtime.capability import Handler
+from meshp2p.runtime.context import CAUSE, AsyncContext, Context
+from meshp2p.runtime.coordination import read_offer, read_vote_call, write_ballot, write_bid
+from meshp2p.runtime.registry import Registry, best_match
+from meshp2p.wire import codec, messages
+from meshp2p.wire.messages import RequestHead, pack_error
+
+INLINE_BUDGET: Final = 0.005
+"""Seconds. Gossip waits while an inline handler runs; more than this is reported."""
+
+_NOBODY: Final = codec.pack(None)
+_UNASKED: Final = {"?bid": write_bid(Bid())}
+"""Who registers no `on_bid` bids price 0 with its own load; no `on_vote` abstains."""
+
+
+@attrs.frozen
+class Message:
+    """What an agent was sent without naming a capability.
+
+    Args:
+        sender: Node id as text, proved by the channel.
+        sender_handle: Its handle, or "".
+    """
+
+    body: Any
+    sender: str
+    sender_handle: str
+    correlation_id: str
+    timestamp: int
+    metadata: dict[str, Any]
+
+
+@attrs.define(eq=False)
+class _Run:
+    """One invocation under way."""
+
+    call: int
+    context: Context | AsyncContext
+    scope: trio.CancelScope | None = None
+    stop: Callable[[], None] | None = None
+
+
+class Runner:
+    """Runs what the engine asks for; tells the driver when it is over."""
+
+    def __init__(  # noqa: PLR0913  # the seams of the real world
+        self,
+        registry: Registry,
+        *,
+        returned: Callable[[int, int, bytes], None],
+        log: Callable[[Log], None],
+        asyncio_loop: Callable[[], AsyncioLoop] | None,
+        call: Callable[..., Any],
+        call_async: Callable[..., Any],
+        show_tracebacks: bool,
+        slots: int,
+    ) -> None:
+        """Run handlers of `registry`.
+
+        Args:
+            asyncio_loop: Where `async def` handlers run; None for trio.
+            call: What `Context.call` does; blocks.
+            call_async: What `AsyncContext.call` does.
+            show_tracebacks: Whether callers may see where a handler raised.
+            slots: Worker threads at once.
+        """
+        self._registry = registry
+        self._returned = returned
+        self._log = log
+        self._asyncio_loop = asyncio_loop
+        self._call = call
+        self._call_async = call_async
+        self._show_tracebacks = show_tracebacks
+        self._limiter: trio.CapacityLimiter | None = None
+        self._slots = slots
+        self._runs: dict[int, _Run] = {}
+        self.nursery: trio.Nursery | None = None
+        self.slowest_inline: Seconds = 0.0
+
+    def start(self, invoke: Invoke) -> tuple[int, bytes] | None:
+        """Begin; return (status, body) at once if the handler is inline, or cannot run."""
+        try:
+            found = self._prepare(invoke)
+        except (MismatchError, WireError, TypeError) as error:
+            return self._failure(error)
+        if found is None:
+            return messages.OK, _UNASKED.get(invoke.method, _NOBODY)
+        handler, args, kwargs, context, write = found
+        if handler.mode == "inline":
+            return self._run_inline(invoke, handler, args, kwargs, write)
+        run = _Run(invoke.call, context)
+        self._runs[invoke.call] = run
+        work = functools.partial(handler.function, *args, **kwargs)
+        if self.nursery is None:
+            return self._failure(RuntimeError("the node is stopping"))
+        if handler.mode == "thread":
+            self.nursery.start_soon(self._run_in_thread, run, invoke, work, write)
+        elif handler.mode == "async" and self._asyncio_loop is not None:
+            self._start_on_asyncio(self._asyncio_loop(), run, invoke, work, write)
+        else:
+            self.nursery.start_soon(self._run_on_trio, run, invoke, work, write)
+        return None
+
+    def cancel(self, call: int) -> None:
+        """Tell a handler to stop; a plain function only if it looks."""
+        run = self._runs.get(call)
+        if run is None:
+            return
+        run.context.cancel()
+        if run.scope is not None:
+            run.scope.cancel()
+        if run.stop is not None:
+            run.stop()
+
+    def _prepare(
+        self, invoke: Invoke
+    ) -> tuple[Handler, list[Any], dict[str, Any], Any, Callable[[Any], bytes]] | None:
+        """Which function, with which arguments; None if nobody was registered."""
+        body = codec.unpack_untrusted(invoke.body)
+        handler, args, kwargs, write = self._find(invoke, body)
+        if handler is None:
+            return None
+        context: Any = None
+        if handler.context or handler.mode != "inline":
+            context = self._context(invoke, handler)
+        args, kwargs = handler.arguments(args, kwargs, context)
+        return handler, args, kwargs, context, write
+
+    def _find(
+        self, invoke: Invoke, body: Any
+    ) -> tuple[Handler | None, list[Any], dict[str, Any], Callable[[Any], bytes]]:
+        registry, method = self._registry, invoke.method
+        if method == "?bid":
+            offer = read_offer(body)
+            return best_match(registry.bidders, offer.capability), [offer], {}, write_bid
+        if method == "?vote":
+            call = read_vote_call(body)
+            return best_match(registry.voters, call.question), [call], {}, write_ballot
+        if method == messages.ON_MESSAGE:
+            return registry.on_message, [_message(invoke, body)], {}, _write_result
+        match body:
+            case [list(args), dict(kwargs), *_]:
+                pass
+            case _:
+                raise MismatchError("the body of a call is not [arguments, keywords]")
+        declared = registry.capabilities.get(method)
+        if declared is None or declared.handler is None:
+            raise MismatchError(f"{method!r} was withdrawn")
+        return declared.handler, args, kwargs, _write_result
+
+    def _context(self, invoke: Invoke, handler: Handler) -> Context | AsyncContext:
+        head = invoke.request
+        if not isinstance(head, RequestHead):
+            head = RequestHead(invoke.method, 0)
+        kind: Any = Context if handler.mode in ("thread", "inline") else AsyncContext
+        call = self._call_async
+        if handler.mode in ("thread", "inline"):
+            call = None if handler.mode == "inline" else self._call  # type: ignore[assignment]
+        return kind(  # type: ignore[no-any-return]  # one of the two
+            head=head,
+            deadline=invoke.deadline,
+            caller_id=invoke.caller,
+            caller_handle=invoke.caller_handle,
+            clock=trio.current_time if handler.mode == "inline" else _clock_of_loop(),
+            token=invoke.token,
+            call=call,
+        )
+
+    def _run_inline(
+        self,
+        invoke: Invoke,
+        handler: Handler,
+        args: list[Any],
+        kwargs: dict[str, Any],
+        write: Callable[[Any], bytes],
+    ) -> tuple[int, bytes]:
+        began = trio.current_time()
+        token = CAUSE.set(_cause(invoke))
+        try:
+            outcome = messages.OK, write(handler.function(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001  # whatever a user's function raises
+            outcome = self._failure(error)
+        finally:
+            CAUSE.reset(token)
+        took = trio.current_time() - began
+        if took > INLINE_BUDGET:
+            self.slowest_inline = max(self.slowest_inline, took)
+            fields = (("capability", invoke.method), ("seconds", round(took, 6)))
+            self._log(Log("warning", "an inline handler held up the node", fields))
+        return outcome
+
+    async def _run_in_thread(
+        self, run: _Run, invoke: Invoke, work: Callable[[], Any], write: Callable[[Any], bytes]
+    ) -> None:
+        def in_thread() -> tuple[int, bytes]:
+            CAUSE.set(_cause(invoke))
+            try:
+                return messages.OK, write(work())
+            except Exception as error:  # noqa: BLE001  # whatever a user's function raises
+                return self._failure(error)
+
+        if self._limiter is None:
+            self._limiter = trio.CapacityLimiter(self._slots)
+        outcome = await trio.to_thread.run_sync(
+            in_thread, limiter=self._limiter, abandon_on_cancel=True
+        )
+        self._finish(run, *outcome)
+
+    async def _run_on_trio(
+        self,
+        run: _Run,
+        invoke: Invoke,
+        work: Callable[[], Coroutine[Any, Any, Any]],
+        write: Callable[[Any], bytes],
+    ) -> None:
+        CAUSE.set(_cause(invoke))
+        outcome = messages.DEADLINE, b""
+        with trio.CancelScope() as run.scope:
+            try:
+                outcome = messages.OK, write(await work())
+            except Exception as error:  # noqa: BLE001  # whatever a user's function raises
+                outcome = self._failure(error)
+        self._finish(run, *outcome)
+
+    def _start_on_asyncio(
+        self,
+        loop: AsyncioLoop,
+        run: _Run,
+        invoke: Invoke,
+        work: Callable[[], Coroutine[Any, Any, Any]],
+        write: Callable[[Any], bytes],
+    ) -> None:
+        token = trio.lowlevel.current_trio_token()
+
+        async def on_loop() -> tuple[int, bytes]:
+            CAUSE.set(_cause(invoke))
+            try:
+                return messages.OK, write(await work())
+            except Exception as error:  # noqa: BLE001  # whatever a user's function raises
+                return self._failure(error)
+
+        def over(outcome: tuple[int, bytes] | None) -> None:
+            status, body = outcome or (messages.DEADLINE, b"")
+            token.run_sync_soon(self._finish, run, status, body)
+
+        run.stop = loop.start(on_loop, over)
+
+    async def tell(self, handler: Handler, event: object) -> None:
+        """Run a listener to its end; what it raises is logged and forgotten."""
+        work = functools.partial(handler.function, event)
+        try:
+            if handler.mode in ("thread", "inline"):
+                await trio.to_thread.run_sync(work, abandon_on_cancel=True)
+            elif self._asyncio_loop is not None and handler.mode == "async":
+                await self._wait_on_asyncio(self._asyncio_loop(), work)
+            else:
+                await work()
+        except Exception as error:  # noqa: BLE001  # whatever a user's function raises
+            fields = (("error", repr(error)),)
+            self._log(Log("error", "a listener raised", fields))
+
+    @staticmethod
+    async def _wait_on_asyncio(loop: AsyncioLoop, work: Callable[[], Any]) -> None:
+        token, over = trio.lowlevel.current_trio_token(), trio.Event()
+        failed: list[Exception] = []
+
+        async def on_loop() -> None:
+            try:
+                await work()
+            except Exception as error:  # noqa: BLE001  # raised again in trio
+                failed.append(error)
+
+        loop.start(on_loop, lambda _: token.run_sync_soon(over.set))
+        await over.wait()
+        if failed:
+            raise failed[0]
+
+    def _finish(self, run: _Run, status: int, body: bytes) -> None:
+        if self._runs.pop(run.call, None) is not None:
+            self._returned(run.call, status, body)
+
+    def _failure(self, error: BaseException) -> tuple[int, bytes]:
+        if isinstance(error, Refused):
+            return messages.REFUSED, pack_error("Refused", error.reason, None)
+        shown = None
+        if self._show_tracebacks:
+            shown = "".join(traceback.format_exception(error))
+        return messages.REMOTE_ERROR, pack_error(type(error).__name__, str(error), shown)
+
+
+def _clock_of_loop() -> Callable[[], Seconds]:
+    """trio's clock, usable from any thread: its offset is taken here, in trio's."""
+    import time  # noqa: PLC0415  # only for contexts that are used outside the loop
+
+    offset = trio.current_time() - time.perf_counter()
+    return lambda: time.perf_counter() + offset
+
+
+def _cause(invoke: Invoke) -> Cause | None:
+    head = invoke.request
+    return Cause(head, invoke.deadline) if isinstance(head, RequestHead) else None
+
+
+def _write_result(value: Any) -> bytes:
+    return pack_plain(value, "the handler's result")
+
+
+def _message(invoke: Invoke, body: Any) -> Message:
+    head = invoke.request
+    if not isinstance(head, RequestHead):
+        raise MismatchError("a message without a head")
+    return Message(
+        body,
+        show_id(invoke.caller),
+        invoke.caller_handle,
+        head.correlation_id,
+        head.timestamp,
+        head.metadata,
+    )

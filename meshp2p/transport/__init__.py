@@ -1,0 +1,1 @@
+"""Encrypted datagrams and streams between two nodes. Pure: bytes and time in, bytes out."""

@@ -1,0 +1,366 @@
+"""Many requests and answers on one connection: streams, credit, and who goes first.
+
+A request or answer that fits is one frame. A longer one goes in pieces, as fast as
+its receiver gives credit; so urgent frames overtake it, and a slow reader holds up
+nobody else. Source: the transport page, 4e.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from typing import Final, TypeAlias
+
+import attrs
+
+from meshp2p.errors import WireError
+from meshp2p.transport import frame
+from meshp2p.wire import limits
+
+_MAX_CONTROL: Final = 4 * limits.MAX_QUEUED_FRAMES
+"""A peer that sends everything it had queued at once may be refused each of it."""
+_FRAME_HEADER: Final = frame.HEADER.size
+_STREAM_NUMBERS: Final = 1 << 32
+
+
+@attrs.define
+class RequestArrived:
+    """A whole request: head and body as `wire.messages.join_head` joined them."""
+
+    stream: int
+    data: bytes
+
+
+@attrs.define
+class AnswerArrived:
+    """A whole answer, joined likewise."""
+
+    stream: int
+    data: bytes
+
+
+@attrs.define
+class ResetArrived:
+    """The other side gave the stream up."""
+
+    stream: int
+    code: int
+
+
+Arrival: TypeAlias = RequestArrived | AnswerArrived | ResetArrived
+
+
+@attrs.define
+class _Incoming:
+    """A long body on its way to us. One buffer: a list of tiny pieces costs fifty times more."""
+
+    limit: int
+    uncredited: int = 0
+    data: bytearray = attrs.field(factory=bytearray)
+
+
+@attrs.define
+class _Outgoing:
+    """A long body on its way. `begun` is its size once its turn has come, else 0."""
+
+    rest: memoryview
+    credit: int = limits.STREAM_CREDIT
+    begun: int = 0
+
+
+class Multiplexer:
+    """The streams of one connection, at one of its ends."""
+
+    def __init__(self, *, dialled: bool) -> None:
+        """Number own streams odd if this end `dialled`, else even."""
+        self._next_stream = 1 if dialled else 2
+        self._own_parity = self._next_stream & 1
+        self._control: deque[bytes] = deque()
+        self._frames: OrderedDict[int, bytes] = OrderedDict()
+        self._bulk: deque[int] = deque()
+        self._later: deque[int] = deque()
+        self._under_way = 0
+        self._outgoing: dict[int, _Outgoing] = {}
+        self._incoming: dict[int, _Incoming] = {}
+        self._expected: dict[int, int] = {}
+        self._unanswered: set[int] = set()
+        self._in_use = (self._unanswered, self._incoming, self._frames, self._outgoing)
+        self._held = 0
+        self._unread = 0
+        self.peer_goes_away = False
+        self.rekey_seen = False
+        self.ignored = 0
+
+    @property
+    def has_frames(self) -> bool:
+        """Whether `take` would give something."""
+        return bool(self._control or self._frames or self._bulk)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether new requests should go elsewhere, or be refused."""
+        return len(self._frames) + len(self._outgoing) >= limits.MAX_QUEUED_FRAMES
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody waits for anything on this connection."""
+        waits = self._expected or self._unanswered or self._incoming or self._outgoing
+        return not (waits or self.has_frames)
+
+    def request(self, data: bytes, *, answer_limit: int, one_way: bool = False) -> int:
+        """Send a request; return its stream. `answer_limit` bounds the answer."""
+        stream = self._new_stream()
+        if not one_way:
+            self._expected[stream] = answer_limit
+        self._send(frame.OPEN, stream, data)
+        return stream
+
+    def _new_stream(self) -> int:
+        """The next number; after 2^31 requests they begin again, around those in use."""
+        while True:
+            stream = self._next_stream
+            self._next_stream = (stream + 2) % _STREAM_NUMBERS
+            if stream and stream not in self._expected and stream not in self._outgoing:
+                return stream
+
+    def answer(self, stream: int, data: bytes) -> None:
+        """Answer a request that arrived; silent if it was reset meanwhile.
+
+        Who asks for much and reads nothing loses answers instead of filling our memory.
+        """
+        if stream not in self._unanswered:
+            return
+        self._unanswered.discard(stream)
+        if self._unread + len(data) > limits.MAX_UNREAD:
+            self.reset(stream, frame.UNREAD)
+            return
+        self._unread += len(data)
+        self._send(frame.DATA, stream, data)
+
+    def finish(self, stream: int) -> None:
+        """A request that wants no answer is done."""
+        self._unanswered.discard(stream)
+
+    def reset(self, stream: int, code: int) -> None:
+        """Give a stream up, in both directions.
+
+        The other end hears nothing if it has not heard of the stream yet: a RESET
+        overtakes what is queued, and would leave it waiting for the rest of a request.
+        """
+        unheard_of = stream in self._frames and self._is_own(stream)
+        self._forget(stream)
+        if not unheard_of:
+            self._queue_control(frame.RESET, stream, frame.CODE_BODY.pack(code))
+
+    def go_away(self) -> None:
+        """Tell the other end to open no more streams here."""
+        self._queue_control(frame.GOAWAY, 0, b"")
+
+    def ping(self) -> None:
+        """Ask for a PONG."""
+        self._queue_control(frame.PING, 0, b"")
+
+    def _is_own(self, stream: int) -> bool:
+        return stream & 1 == self._own_parity
+
+    def _send(self, kind: int, stream: int, data: bytes) -> None:
+        size = len(data)
+        if size <= limits.MAX_FRAME_BODY:
+            self._frames[stream] = frame.HEADER.pack(kind | frame.END, stream, size) + data
+            return
+        if kind == frame.OPEN:
+            self._frames[stream] = frame.pack(frame.OPEN, stream, b"")
+        self._outgoing[stream] = _Outgoing(memoryview(data))
+        self._later.append(stream)
+        self._begin_bulk()
+
+    def _begin_bulk(self) -> None:
+        """Start long bodies, but no more at once than the receiver can piece together."""
+        while self._later:
+            out = self._outgoing[self._later[0]]
+            size = len(out.rest)
+            if self._under_way and self._under_way + size > limits.MAX_REASSEMBLY:
+                return
+            out.begun = size
+            self._under_way += size
+            self._bulk.append(self._later.popleft())
+
+    def _queue_control(self, kind: int, stream: int, body: bytes) -> None:
+        self._control.append(frame.pack(kind, stream, body))
+
+    def take(self, room: int) -> bytes:
+        """The next frames, at most `room` bytes of them: control, calls, then bulk."""
+        taken: list[bytes] = []
+        while self._control and len(self._control[0]) <= room:
+            taken.append(self._control.popleft())
+            room -= len(taken[-1])
+        while self._frames and not self._control:
+            stream, piece = self._frames.popitem(last=False)
+            if len(piece) > room:
+                self._frames[stream] = piece
+                self._frames.move_to_end(stream, last=False)
+                break
+            self._has_left(stream, len(piece) - _FRAME_HEADER)
+            taken.append(piece)
+            room -= len(piece)
+        while self._bulk and room > _FRAME_HEADER and not (self._control or self._frames):
+            taken.append(self._next_piece(room - _FRAME_HEADER))
+            room -= len(taken[-1])
+        return b"".join(taken)
+
+    def _has_left(self, stream: int, size: int) -> None:
+        if not self._is_own(stream):
+            self._unread -= size
+
+    def _next_piece(self, room: int) -> bytes:
+        """One DATA frame of the bulk stream whose turn it is."""
+        stream = self._bulk.popleft()
+        out = self._outgoing[stream]
+        size = min(room, len(out.rest), out.credit, limits.MAX_FRAME_BODY)
+        piece, out.rest = bytes(out.rest[:size]), out.rest[size:]
+        out.credit -= size
+        self._has_left(stream, size)
+        if not out.rest:
+            self._drop_outgoing(stream)
+            return frame.pack(frame.DATA | frame.END, stream, piece)
+        if out.credit:
+            self._bulk.append(stream)
+        return frame.pack(frame.DATA, stream, piece)
+
+    def receive_untrusted(self, plaintext: bytes) -> list[Arrival]:
+        """Take in one record's frames; return what became whole.
+
+        Raises:
+            WireError: The peer broke the protocol; the connection must be closed.
+        """
+        if len(self._control) > _MAX_CONTROL:
+            raise WireError("a peer that makes us answer faster than it reads")
+        arrivals: list[Arrival] = []
+        for kind, stream, end, body in frame.parse_untrusted(plaintext):
+            if self.rekey_seen:
+                raise WireError("a frame after REKEY in one record")
+            if kind == frame.OPEN:
+                self._receive_open(stream, body, arrivals, end=end)
+            elif kind == frame.DATA:
+                self._receive_data(stream, body, arrivals, end=end)
+            else:
+                self._receive_control(kind, stream, body, arrivals)
+        return arrivals
+
+    def _receive_open(
+        self, stream: int, body: bytes, arrivals: list[Arrival], *, end: bool
+    ) -> None:
+        if self._is_own(stream) or stream == 0:
+            raise WireError("a stream opened with our own numbers")
+        if any(stream in using for using in self._in_use):
+            raise WireError("a stream opened twice")
+        waiting = len(self._unanswered) + len(self._incoming)
+        if waiting >= limits.MAX_STREAMS or self._unread > limits.MAX_REASSEMBLY:
+            self.reset(stream, frame.BUSY)
+            return
+        if end:
+            self._unanswered.add(stream)
+            arrivals.append(RequestArrived(stream, body))
+            return
+        self._incoming[stream] = _Incoming(limits.MAX_BODY + limits.MAX_HEAD)
+        self._receive_piece(stream, body, arrivals, end=False)
+
+    def _receive_data(
+        self, stream: int, body: bytes, arrivals: list[Arrival], *, end: bool
+    ) -> None:
+        if stream in self._incoming:
+            self._receive_piece(stream, body, arrivals, end=end)
+        elif stream not in self._expected:
+            self.ignored += 1  # late: we gave the stream up while it was on its way
+        elif end and len(body) <= self._expected[stream]:
+            self._answered(stream, body, arrivals)
+        else:
+            self._incoming[stream] = _Incoming(self._expected[stream])
+            self._receive_piece(stream, body, arrivals, end=end)
+
+    def _answered(self, stream: int, data: bytes, arrivals: list[Arrival]) -> None:
+        if stream in self._outgoing:  # answered before it was asked: end the question
+            self.reset(stream, frame.CANCELLED)
+        self._expected.pop(stream, None)
+        arrivals.append(AnswerArrived(stream, data))
+
+    def _receive_piece(
+        self, stream: int, body: bytes, arrivals: list[Arrival], *, end: bool
+    ) -> None:
+        entry = self._incoming[stream]
+        entry.data += body
+        entry.uncredited += len(body)
+        self._held += len(body)
+        if entry.uncredited > limits.STREAM_CREDIT:
+            raise WireError("more bytes on a stream than it had credit for")
+        if len(entry.data) > entry.limit or self._held > limits.MAX_REASSEMBLY:
+            self.reset(stream, frame.TOO_LARGE)
+            arrivals.append(ResetArrived(stream, frame.TOO_LARGE))
+            return
+        if end:
+            self._complete(stream, arrivals)
+        elif entry.uncredited > limits.STREAM_CREDIT // 2:
+            credit = frame.CREDIT_BODY.pack(entry.uncredited)
+            entry.uncredited = 0
+            self._queue_control(frame.CREDIT, stream, credit)
+
+    def _complete(self, stream: int, arrivals: list[Arrival]) -> None:
+        entry = self._incoming.pop(stream)
+        self._held -= len(entry.data)
+        data = bytes(entry.data)
+        if stream in self._expected:
+            self._answered(stream, data, arrivals)
+        else:
+            self._unanswered.add(stream)
+            arrivals.append(RequestArrived(stream, data))
+
+    def _receive_control(
+        self, kind: int, stream: int, body: bytes, arrivals: list[Arrival]
+    ) -> None:
+        if kind == frame.PING:
+            self._queue_control(frame.PONG, 0, b"")
+        elif kind == frame.GOAWAY:
+            self.peer_goes_away = True
+        elif kind == frame.REKEY:
+            self.rekey_seen = True
+        elif kind == frame.CREDIT:
+            self._receive_credit(stream, body)
+        elif kind == frame.RESET:
+            if len(body) < frame.CODE_BODY.size:
+                raise WireError("a RESET without a code")
+            (code,) = frame.CODE_BODY.unpack_from(body)
+            self._forget(stream)
+            arrivals.append(ResetArrived(stream, code))
+
+    def _receive_credit(self, stream: int, body: bytes) -> None:
+        if len(body) < frame.CREDIT_BODY.size:
+            raise WireError("a CREDIT without a number")
+        (more,) = frame.CREDIT_BODY.unpack_from(body)
+        out = self._outgoing.get(stream)
+        if out is None:
+            return
+        if out.credit + more > limits.MAX_REASSEMBLY:
+            raise WireError("credit beyond reason")
+        if not out.credit and more:
+            self._bulk.append(stream)
+        out.credit += more
+
+    def _forget(self, stream: int) -> None:
+        self._expected.pop(stream, None)
+        self._unanswered.discard(stream)
+        entry = self._incoming.pop(stream, None)
+        if entry is not None:
+            self._held -= len(entry.data)
+        queued = self._frames.pop(stream, None)
+        if queued is not None:
+            self._has_left(stream, len(queued) - _FRAME_HEADER)
+        if stream in self._outgoing:
+            self._has_left(stream, len(self._outgoing[stream].rest))
+            self._drop_outgoing(stream)
+
+    def _drop_outgoing(self, stream: int) -> None:
+        """Forget a long body, sent or given up; the next may have its turn."""
+        self._under_way -= self._outgoing.pop(stream).begun
+        for queue in (self._bulk, self._later):
+            if stream in queue:
+                queue.remove(stream)
+        self._begin_bulk()

@@ -1,0 +1,141 @@
+"""One datagram session: keys of both directions, counters, replay window.
+
+An idle session is 64 bytes of keys and its window; cipher objects are kept only for
+the busiest. Source: the transport page, 4d.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import OrderedDict
+from typing import Final
+
+import attrs
+
+from meshp2p.errors import WireError
+from meshp2p.identity.keys import Aead, Crypto
+from meshp2p.ids import Address, NodeId, Seconds
+from meshp2p.transport.handshake import Peer
+from meshp2p.transport.noise import Handshake
+from meshp2p.transport.packet import Data, pack_data_header
+from meshp2p.transport.replay import ReplayWindow
+
+_NONCE: Final = struct.Struct("<4xQ")
+_BUSIEST: Final = 128
+"""Cipher objects kept: two for each of 64 sessions, 3 KiB each."""
+
+
+@attrs.frozen
+class Via:
+    """A path through another member that forwards."""
+
+    member: NodeId
+
+
+Path = Address | Via
+
+
+class CipherCache:
+    """Cipher objects by key, the longest unused thrown away first."""
+
+    def __init__(self, crypto: Crypto) -> None:
+        """Make ciphers with `crypto`."""
+        self._crypto = crypto
+        self._ciphers: OrderedDict[bytes, Aead] = OrderedDict()
+
+    def get(self, key: bytes) -> Aead:
+        """The cipher for a 32-byte key."""
+        cipher = self._ciphers.get(key)
+        if cipher is None:
+            cipher = self._ciphers[key] = self._crypto.aead(key)
+            if len(self._ciphers) > _BUSIEST:
+                self._ciphers.popitem(last=False)
+        else:
+            self._ciphers.move_to_end(key)
+        return cipher
+
+
+@attrs.define(eq=False)
+class Session:
+    """What two nodes agreed on in one handshake.
+
+    Args:
+        index: Number by which datagrams to us name it.
+        remote_index: Number by which datagrams to the peer name it.
+        path: Where the newest authentic handshake or datagram came from.
+        confirmed: Whether the peer has shown that it holds the keys. Until then
+            nothing is sent: a replayed INIT draws one bounded answer and no more.
+        origin: The ephemeral key of the INIT that we answered; b"" if we began.
+        resp: Our answer to it, for copies of the INIT; b"" once confirmed.
+        newest: Highest counter of an authentic datagram.
+    """
+
+    index: int
+    remote_index: int
+    peer: Peer
+    send_key: bytes = attrs.field(repr=False)
+    receive_key: bytes = attrs.field(repr=False)
+    path: Path
+    created_at: Seconds
+    confirmed: bool
+    origin: bytes = b""
+    resp: bytes = attrs.field(default=b"", repr=False)
+    counter: int = 0
+    newest: int = -1
+    window: ReplayWindow = attrs.field(factory=ReplayWindow, repr=False)
+
+    @classmethod
+    def agreed(
+        cls,
+        noise: Handshake,
+        ends: tuple[int, int],
+        peer: Peer,
+        path: Path,
+        now: Seconds,
+        *,
+        origin: bytes = b"",
+        resp: bytes = b"",
+        confirmed: bool = True,
+    ) -> Session:
+        """What a finished handshake made. `ends`: our number for it, and the peer's."""
+        send_key, receive_key = noise.split()
+        return cls(
+            *ends, peer, send_key, receive_key, path, now, confirmed, origin=origin, resp=resp
+        )
+
+    @property
+    def peer_id(self) -> NodeId:
+        """Whose it is."""
+        return self.peer.credential.node_id
+
+    def seal(self, plaintext: bytes, ciphers: CipherCache) -> bytes:
+        """The next DATA datagram."""
+        header = pack_data_header(self.remote_index, self.counter)
+        nonce = _NONCE.pack(self.counter)
+        self.counter += 1
+        return header + ciphers.get(self.send_key).seal(nonce, plaintext, header)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether we began it."""
+        return not self.origin
+
+    def open_untrusted(self, data: Data, path: Path, ciphers: CipherCache) -> bytes:
+        """The plaintext of a DATA datagram; its counter can be used no second time.
+
+        The session's path follows the newest one. An older one that was held up must
+        not lead back to where the peer no longer is.
+
+        Raises:
+            WireError: Replayed or forged. A forged counter does not move the window.
+        """
+        if not self.window.check(data.counter):
+            raise WireError("a datagram seen before, or too old to tell")
+        nonce = _NONCE.pack(data.counter)
+        plaintext = ciphers.get(self.receive_key).open(nonce, data.ciphertext, data.header)
+        self.window.commit(data.counter)
+        if data.counter > self.newest:
+            self.newest = data.counter
+            if isinstance(path, Address):
+                self.path = path
+        return plaintext

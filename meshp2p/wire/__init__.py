@@ -1,0 +1,1 @@
+"""What travels: encoding, kinds of message, and the bounds of each."""

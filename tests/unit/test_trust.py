@@ -1,0 +1,282 @@
+from __future__ import annotations
+
+import attrs
+import pytest
+
+from meshp2p.errors import CredentialError, UsageError, WireError
+from meshp2p.identity.credential import NODE, TRANSPORT
+from meshp2p.identity.trust import MeshKeys, Trust, verify_chain
+from tests.issuing import (
+    CRYPTO,
+    DAY,
+    MESH,
+    NOW,
+    block,
+    by_root,
+    chain,
+    exchanging,
+    identity,
+    key,
+    signing,
+)
+
+EASY_KEY = bytes(range(32))
+
+
+def test_an_easy_key_gives_the_same_mesh_for_ever() -> None:
+    """Nodes of different versions that hold one key meet: these values may not change."""
+    keys = MeshKeys.from_easy_key(EASY_KEY, "default", CRYPTO)
+
+    assert keys.mesh_id.hex() == "732258411947f0d752ef57a191e13693"
+    assert keys.group_id.hex() == "5cf6d6ef778a6ac310767619bbb4d35c"
+    assert keys.psk.hex() == "c3f59ca2b987a2b0cee0242b2060d7d066f670a719ef868a36d261b6e4f48320"
+    assert (
+        keys.root_public.hex() == "db72b6784ff5e70c2b5d4959faf90540871cf91f70fb57a8842fb0dfa0227a13"
+    )
+    assert keys.shared
+
+
+def test_namespaces_of_one_mesh_share_nothing_but_its_id_and_root() -> None:
+    """Two namespaces are silent to each other, because their keys differ."""
+    one = MeshKeys.from_easy_key(EASY_KEY, "default", CRYPTO)
+    other = MeshKeys.from_easy_key(EASY_KEY, "lab", CRYPTO)
+
+    assert (one.mesh_id, one.root_public) == (other.mesh_id, other.root_public)
+    assert one.group_id != other.group_id
+    assert one.psk != other.psk
+    assert bytes(32) not in (one.psk, other.psk)
+
+
+def test_another_easy_key_gives_another_mesh() -> None:
+    """Nothing of one mesh is valid in another."""
+    one = MeshKeys.from_easy_key(EASY_KEY, "default", CRYPTO)
+    other = MeshKeys.from_easy_key(EASY_KEY[::-1], "default", CRYPTO)
+
+    ours = {one.mesh_id, one.group_id, one.psk, one.root_public}
+    assert ours.isdisjoint({other.mesh_id, other.group_id, other.psk, other.root_public})
+
+
+@pytest.mark.parametrize(("easy_key", "namespace"), [(b"short", "default"), (EASY_KEY, "a b")])
+def test_a_bad_key_or_namespace_is_the_users_mistake(easy_key: bytes, namespace: str) -> None:
+    """It is said at once, in words."""
+    with pytest.raises(UsageError):
+        MeshKeys.from_easy_key(easy_key, namespace, CRYPTO)
+
+
+def test_secrets_do_not_show() -> None:
+    """Neither logs nor tracebacks contain a private key or the PSK."""
+    alice = identity("alice")
+    shown = repr(alice) + repr(MESH)
+
+    for secret in (MESH.psk, MESH.root_private, alice.node_private):
+        assert repr(secret) not in shown
+    assert "psk" not in shown
+    assert "private" not in shown
+
+
+def test_a_member_is_believed_and_remembered() -> None:
+    """The second look at a chain costs no signature check."""
+    trust, alice = Trust(CRYPTO, MESH), identity("alice")
+
+    assert not trust.is_cached(alice.chain)
+    first = trust.verify_chain_untrusted(alice.chain, NOW)
+    assert trust.signatures_checked == 2
+    assert trust.is_cached(alice.chain)
+    assert trust.verify_chain_untrusted(alice.chain, NOW) is first
+    assert trust.signatures_checked == 2
+    assert first.node_id == alice.node_id
+
+
+def test_what_was_believed_once_still_expires() -> None:
+    """Remembering a chain does not stop the clock."""
+    trust, alice = Trust(CRYPTO, MESH), identity("alice")
+    trust.verify_chain_untrusted(alice.chain, NOW)
+
+    for unix in (NOW - 301, NOW + DAY + 301):
+        with pytest.raises(CredentialError, match="by this node's clock"):
+            trust.verify_chain_untrusted(alice.chain, unix)
+    assert trust.verify_chain_untrusted(alice.chain, NOW + DAY).node_id == alice.node_id
+
+
+def test_patience_with_clocks_is_a_knob() -> None:
+    """A mesh with good clocks may forgive less."""
+    strict = Trust(CRYPTO, MESH, tolerance=1.0)
+
+    with pytest.raises(CredentialError, match=r"2 s from now .*\(1 s are forgiven\)"):
+        strict.verify_chain_untrusted(identity("alice").chain, NOW - 2)
+
+
+def test_a_chain_is_worth_nothing_without_its_transport_key() -> None:
+    """Whoever copied a chain from somewhere cannot connect with it, seen before or not."""
+    alice, bob = identity("alice"), identity("bob")
+
+    trust = Trust(CRYPTO, MESH)
+    for _ in ("never seen", "seen"):
+        with pytest.raises(CredentialError, match="transport key in use"):
+            trust.verify_chain_untrusted(alice.chain, NOW, transport_key=bob.transport_public)
+
+    own = trust.verify_chain_untrusted(alice.chain, NOW, transport_key=alice.transport_public)
+    assert own.node_id == alice.node_id
+
+
+def test_a_chain_without_transport_block_opens_no_connection() -> None:
+    """A certificate's chain proves a signer, never the other end of a channel."""
+    bare = chain(by_root(NODE, signing("alice")))
+    trust = Trust(CRYPTO, MESH)
+
+    with pytest.raises(CredentialError):
+        trust.verify_chain_untrusted(bare, NOW, transport_key=exchanging("alice"))
+    with pytest.raises(CredentialError, match="no transport key"):
+        verify_chain(CRYPTO, bare, root_public=MESH.root_public, at=NOW, need_transport=True)
+    assert trust.verify_chain_untrusted(bare, NOW).transport_key is None
+
+
+def test_a_credential_of_another_mesh_is_refused() -> None:
+    """Same root, other mesh; and same mesh id, other root."""
+    trust = Trust(CRYPTO, MESH)
+    elsewhere = chain(by_root(NODE, signing("mallory"), mesh_id=b"another mesh...."))
+    own_root = chain(block("mallory", NODE, signing("mallory")))
+
+    with pytest.raises(CredentialError, match="another mesh"):
+        trust.verify_chain_untrusted(elsewhere, NOW)
+    with pytest.raises(CredentialError, match="issued by somebody else"):
+        trust.verify_chain_untrusted(own_root, NOW)
+
+
+def test_only_the_pinned_root_counts() -> None:
+    """`verify_chain` takes any mesh of the root, unless one is named."""
+    elsewhere = chain(by_root(NODE, signing("alice"), mesh_id=b"another mesh...."))
+    root = MESH.root_public
+
+    found = verify_chain(CRYPTO, elsewhere, root_public=root, at=NOW)
+
+    assert found.mesh_id == b"another mesh...."
+    with pytest.raises(CredentialError, match="another mesh"):
+        verify_chain(CRYPTO, elsewhere, root_public=root, mesh_id=MESH.mesh_id, at=NOW)
+    with pytest.raises(CredentialError):
+        verify_chain(CRYPTO, elsewhere, root_public=signing("mallory"), at=NOW)
+
+
+def test_what_is_refused_is_not_remembered() -> None:
+    """A forged chain cannot wait in the cache until somebody believes it."""
+    trust = Trust(CRYPTO, MESH)
+    genuine = identity("alice").chain
+    forged = genuine[:-1] + bytes([genuine[-1] ^ 1])
+
+    for _ in range(2):
+        with pytest.raises(CredentialError, match="forged"):
+            trust.verify_chain_untrusted(forged, NOW)
+    assert not trust.is_cached(forged)
+    assert trust.signatures_checked == 4
+
+
+def test_malformed_chains_cost_no_signature_check() -> None:
+    """Cheap garbage is refused cheaply; so is a chain that breaks a rule."""
+    trust = Trust(CRYPTO, MESH)
+    alice = by_root(NODE, signing("alice"), not_after=NOW + 60)
+    too_long = chain(alice, block("alice", TRANSPORT, exchanging("alice")))
+
+    with pytest.raises(WireError):
+        trust.verify_chain_untrusted(b"garbage", NOW)
+    with pytest.raises(CredentialError, match="valid for longer"):
+        trust.verify_chain_untrusted(too_long, NOW)
+    assert trust.signatures_checked == 0
+
+
+def test_memory_of_chains_is_bounded_and_forgets_the_longest_unused() -> None:
+    """A member who mints chains without end pushes out only what nobody uses."""
+    trust = Trust(CRYPTO, MESH, remember=2)
+    alice, bob, carol = (chain(by_root(NODE, signing(who))) for who in ("alice", "bob", "carol"))
+
+    for seen in (alice, bob, alice, carol):
+        trust.verify_chain_untrusted(seen, NOW)
+
+    assert [trust.is_cached(each) for each in (alice, bob, carol)] == [True, False, True]
+
+
+def test_a_node_that_holds_the_root_issues_its_own_credential() -> None:
+    """Its chain proves its keys, its namespace and its role to every member."""
+    alice = identity("alice")
+
+    credential = Trust(CRYPTO, MESH).verify_chain_untrusted(alice.chain, NOW)
+
+    assert credential.node_key == alice.node_public == signing("alice")
+    assert credential.transport_key == alice.transport_public == exchanging("alice")
+    assert (credential.namespaces, credential.roles) == (("default",), ("worker",))
+    assert credential.allows_handle("anything")
+    assert credential.allows_capability("any.thing")
+    assert credential.not_after == NOW + 30 * DAY
+    assert credential.transport_not_after == NOW + DAY
+
+
+def test_a_node_without_the_root_cannot_issue_its_own_credential() -> None:
+    """It is told what to do instead."""
+    member = attrs.evolve(MESH, root_private=None)
+
+    with pytest.raises(UsageError, match="ask for an invite"):
+        type(identity("alice")).self_issued(
+            CRYPTO,
+            member,
+            node_private=key("alice"),
+            transport_private=key("alice"),
+            journal_id=bytes(16),
+            handle="alice",
+            role="worker",
+            unix=NOW,
+        )
+
+
+def test_renewal_keeps_every_key_and_is_valid_for_another_day() -> None:
+    """A node that runs for weeks stays who it is."""
+    trust, alice = Trust(CRYPTO, MESH), identity("alice")
+    assert alice.renew_at == NOW + DAY // 2
+
+    later = alice
+    for _ in range(100):
+        moment = later.renew_at
+        later = later.renewed(CRYPTO, moment)
+        credential = trust.verify_chain_untrusted(
+            later.chain, moment, transport_key=alice.transport_public
+        )
+        assert credential.transport_not_after == moment + DAY
+        assert later.renew_at == moment + DAY // 2
+
+    assert later.renew_at > NOW + 49 * DAY
+    assert (later.node_id, later.transport_private) == (alice.node_id, alice.transport_private)
+
+
+def test_renewal_survives_a_clock_that_was_set_back() -> None:
+    """The fresh block never begins before the one that issues it."""
+    alice = identity("alice").renewed(CRYPTO, NOW - 200)
+
+    credential = Trust(CRYPTO, MESH).verify_chain_untrusted(alice.chain, NOW - 200)
+
+    assert credential.transport_not_before == NOW
+
+
+def test_a_short_life_bounds_the_transport_block_too() -> None:
+    """A guest of five minutes is gone after five minutes."""
+    guest = identity("guest", role="guest", lifetime=300.0, may_promise=False)
+
+    credential = Trust(CRYPTO, MESH).verify_chain_untrusted(guest.chain, NOW)
+
+    assert (credential.not_after, credential.transport_not_after) == (NOW + 300, NOW + 300)
+    assert credential.roles == ("guest",)
+    assert not guest.may_promise
+
+
+def test_an_expired_node_that_cannot_renew_itself_says_so() -> None:
+    """Only its issuer can help, and the error says that."""
+    alice = identity("alice")
+    orphan = attrs.evolve(alice, keys=attrs.evolve(MESH, root_private=None))
+
+    assert orphan.renewed(CRYPTO, NOW + DAY).chain != alice.chain
+    with pytest.raises(UsageError, match="ask its issuer"):
+        orphan.renewed(CRYPTO, NOW + 31 * DAY)
+
+
+@pytest.mark.parametrize("changes", [{"handle": "two words"}, {"role": ""}])
+def test_a_handle_or_role_that_is_no_name_is_refused(changes: dict[str, str]) -> None:
+    """The name travels to every member; it must be one."""
+    with pytest.raises(UsageError):
+        identity("alice", **changes)
