@@ -10,6 +10,23 @@
         print(node.call("greet", "bob"))
 """
 
+# ruff: noqa: E402  # what cannot run here is said before anything else fails
+
+import sys
+
+if sys.version_info < (3, 11):  # noqa: UP036  # a clone is run without asking its metadata
+    raise ImportError(
+        "meshp2p needs Python 3.11 or newer, this is {}.{}; install one, for example with "
+        "`uv python install 3.11`".format(*sys.version_info[:2]),
+        name="meshp2p",
+    )
+if sys.platform == "win32":
+    raise ImportError(
+        "meshp2p runs on Linux and macOS; on Windows use WSL (`wsl --install`, then the same "
+        "commands in there)",
+        name="meshp2p",
+    )
+
 from meshp2p.consensus import Ballot, Bid, Certificate, Offer, Policy, VoteCall, VoteResult
 from meshp2p.errors import (
     Closed,

@@ -15,27 +15,24 @@ from typing import Final
 import attrs
 
 from meshp2p.consensus.award import ACCEPTANCE, AWARD, RESULT, AwardNote
-from meshp2p.consensus.envelope import MAX_INTEGER, digest
+from meshp2p.consensus.envelope import digest
 from meshp2p.consensus.epochs import Epochs
 from meshp2p.consensus.lot import (
-    AwardData,
     AwardResult,
     Lot,
     check_acceptance_untrusted,
+    check_may_be_held,
     read_error_untrusted,
     read_result_untrusted,
 )
 from meshp2p.consensus.offer import (
     ANNOUNCEMENT,
     BID,
-    MAX_KEY,
-    MAX_SPEC,
     NONCE_BYTES,
     Announcement,
 )
 from meshp2p.consensus.scoring import OWNERS_CHOICE, Policy, Score
 from meshp2p.consensus.surroundings import Reply, Surroundings
-from meshp2p.consensus.transcript import Transcript
 from meshp2p.errors import (
     DeadlineExceeded,
     NoBids,
@@ -44,7 +41,7 @@ from meshp2p.errors import (
     UsageError,
     WireError,
 )
-from meshp2p.ids import NodeId, Seconds, check_name
+from meshp2p.ids import NodeId, Seconds
 from meshp2p.wire import codec, limits
 
 OFFER: Final = "!auction.offer"
@@ -116,8 +113,8 @@ class Auctioneer:
         Raises:
             UsageError: Such an auction cannot be; the text says why.
         """
-        self._check_may_hold(body, budget, key, sealed=sealed)
-        check_name("capability", capability)
+        self._check_may_hold()
+        check_may_be_held(capability, body, budget, key, sealed=sealed)
         identity = self._around.identity
         rules = Policy(name=OWNERS_CHOICE) if score else policy or Policy()
         announcement = Announcement(
@@ -154,17 +151,9 @@ class Auctioneer:
             elif lot.stage in ("awarded", "running") and _winner(lot) == member:
                 self._replace(lot)
 
-    def _check_may_hold(self, body: bytes, budget: int, key: str, *, sealed: bool) -> None:
+    def _check_may_hold(self) -> None:
         if not self._around.identity.may_promise:
             raise UsageError("an ephemeral node keeps no journal, so it may not hold an auction")
-        if sealed:
-            raise UsageError("sealed=True: sealed bids are not there yet")
-        if len(body) > MAX_SPEC:
-            raise UsageError(f"arguments of {len(body)} bytes; {MAX_SPEC} are allowed")
-        if len(key.encode()) > MAX_KEY:
-            raise UsageError(f"key={key!r}: at most {MAX_KEY} bytes are allowed")
-        if not 0 <= budget <= MAX_INTEGER:
-            raise UsageError(f"budget={budget}: allowed are 0 (any price) to {MAX_INTEGER}")
         if len(self._lots) >= limits.MAX_OPEN_AUCTIONS:
             raise UsageError(f"{len(self._lots)} auctions are open: wait for some to end")
 
@@ -325,34 +314,12 @@ class Auctioneer:
         if lot.result_number is not None:
             return
         lot.result_number = self._around.next_number()
-        data = AwardData(
-            number=lot.result_number,
-            task_id=award.task_id,
-            winner=award.winner,
-            winner_name=self._around.name_of(award.winner),
-            epoch=award.epoch,
-            price=award.price,
-            score=award.score,
-            bids=tuple(lot.bids[bidder] for _, bidder in lot.ranking),
-            transcript=self._transcript(lot, acceptance),
-        )
-        self._around.finish(lot.number, data)
-
-    def _transcript(self, lot: Lot, acceptance: bytes) -> Transcript:
         identity = self._around.identity
-        people = {identity.node_id: (identity.node_public, identity.chain)}
-        for bidder in lot.bids:
-            known = self._around.credential_of(bidder)
-            if known is not None:
-                people.setdefault(bidder, known)
-        return Transcript.assemble(
-            group_id=identity.keys.group_id,
-            announcement=lot.announced,
-            bids=[bid.statement for bid in lot.bids.values()],
-            awards=lot.awards,
-            acceptance=acceptance,
-            people=list(people.values()),
-        )
+        people = [(identity.node_public, identity.chain)]
+        people += filter(None, map(self._around.credential_of, lot.bids))
+        transcript = lot.transcript(identity.keys.group_id, acceptance, people)
+        name = self._around.name_of(award.winner)
+        self._around.finish(lot.number, lot.award_data(award, lot.result_number, name, transcript))
 
     # -- The work
 
@@ -376,7 +343,9 @@ class Auctioneer:
             except WireError:
                 self.forged += 1
                 self._replace(lot)
-        elif reply.status is None and lot.claims < _CLAIMS and now < lot.ends_at:
+        elif reply.status is None and not reply.lost:
+            pass  # its time is up together with the auction's
+        elif reply.lost and lot.claims < _CLAIMS and now < lot.ends_at:
             self._claim(lot, award, now)
         else:
             self._replace(lot)

@@ -182,11 +182,14 @@ class Proposal:
     method: str = PLURALITY
     among: str = ""
     pid: bytes = b""
-    _by_id: Mapping[NodeId, Elector] = attrs.field(init=False, repr=False, eq=False)
-
-    @_by_id.default
-    def _index(self) -> Mapping[NodeId, Elector]:
-        return {elector.id: elector for elector in self.electors}
+    _by_id: Mapping[NodeId, Elector] = attrs.field(
+        default=attrs.Factory(
+            lambda self: {elector.id: elector for elector in self.electors}, takes_self=True
+        ),
+        init=False,
+        repr=False,
+        eq=False,
+    )
 
     @property
     def weight(self) -> int:

@@ -5,17 +5,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 import attrs
 
 from meshp2p.consensus.award import AcceptanceNote, AwardNote, ResultNote, bids_root
 from meshp2p.consensus.envelope import MAX_INTEGER, Fields, digest
-from meshp2p.consensus.offer import MAX_SPEC, Announcement, PlacedBid
+from meshp2p.consensus.offer import MAX_KEY, MAX_SPEC, Announcement, PlacedBid
 from meshp2p.consensus.scoring import Score, rank
 from meshp2p.consensus.transcript import Transcript
 from meshp2p.errors import RemoteError, UsageError, WireError
-from meshp2p.ids import NodeId, Seconds
+from meshp2p.ids import NodeId, Seconds, check_name
 from meshp2p.wire import codec, limits
 
 Stage: TypeAlias = Literal["open", "writing", "awarded", "running", "over"]
@@ -157,6 +158,52 @@ class Lot:
             bids=bids_root([placed.hash for placed in self.bids.values()]),
             spec_hash=offer.spec_hash,
         )
+
+    def transcript(
+        self, group_id: bytes, acceptance: bytes, people: Sequence[tuple[bytes, bytes]]
+    ) -> Transcript:
+        """The record so far; `people` are node keys and chains of all who signed."""
+        return Transcript.assemble(
+            group_id=group_id,
+            announcement=self.announced,
+            bids=[bid.statement for bid in self.bids.values()],
+            awards=self.awards,
+            acceptance=acceptance,
+            people=people,
+        )
+
+    def award_data(
+        self, award: AwardNote, number: int, name: str, transcript: Transcript
+    ) -> AwardData:
+        """What the user gets; the result will follow under `number`."""
+        return AwardData(
+            number=number,
+            task_id=self.task_id,
+            winner=award.winner,
+            winner_name=name,
+            epoch=award.epoch,
+            price=award.price,
+            score=award.score,
+            bids=tuple(self.bids[bidder] for _, bidder in self.ranking),
+            transcript=transcript,
+        )
+
+
+def check_may_be_held(capability: str, body: bytes, budget: int, key: str, *, sealed: bool) -> None:
+    """Accept what the user asked for as an auction.
+
+    Raises:
+        UsageError: It cannot be one; the text says why.
+    """
+    check_name("capability", capability)
+    if sealed:
+        raise UsageError("sealed=True: sealed bids are not there yet")
+    if len(body) > MAX_SPEC:
+        raise UsageError(f"arguments of {len(body)} bytes; {MAX_SPEC} are allowed")
+    if len(key.encode()) > MAX_KEY:
+        raise UsageError(f"key={key!r}: at most {MAX_KEY} bytes are allowed")
+    if not 0 <= budget <= MAX_INTEGER:
+        raise UsageError(f"budget={budget}: allowed are 0 (any price) to {MAX_INTEGER}")
 
 
 def check_acceptance_untrusted(award: AwardNote, statement: bytes) -> None:

@@ -169,7 +169,6 @@ def _rule_breaches(
     else:
         order = rank(bids, announcement.policy, announcement.task_id, announcement.epoch)
     root, last = bids_root([bid.hash for bid in bids]), announcement.epoch - 1
-    remaining = iter(order)
     for award in awards:
         bid = by_bidder.get(award.winner)
         about = (award.task_id, award.owner, award.announcement, award.bids)
@@ -179,9 +178,24 @@ def _rule_breaches(
             found.append(f"award {award.epoch} names a bid that was not made")
         if award.epoch <= last:
             found.append(f"award {award.epoch} does not follow award {last}")
-        if (award.score, award.winner) not in remaining:  # skipping whoever was lost
-            found.append(f"award {award.epoch} went past a better bid or misstates its score")
         last = award.epoch
+    return found + _order_breaches(order, awards)
+
+
+def _order_breaches(order: list[tuple[int, NodeId]], awards: Sequence[AwardNote]) -> list[str]:
+    """Awards must go down the ranking without leaving anybody out."""
+    found, place = [], 0
+    for award in awards:
+        if (award.score, award.winner) not in order[place:]:
+            found.append(f"award {award.epoch} misstates a score, or went up the ranking")
+            continue
+        reached = order.index((award.score, award.winner), place)
+        found += [
+            f"award {award.epoch} went past the better bid of {_name(bidder)}, "
+            "which is in order only if that member was lost before"
+            for _, bidder in order[place:reached]
+        ]
+        place = reached + 1
     return found
 
 

@@ -47,8 +47,17 @@ ServeLocally = Callable[
 class Calls:
     """All open calls of one node."""
 
-    def __init__(self, core: Core, links: Links, swim: Swim, serve_locally: ServeLocally) -> None:
+    def __init__(
+        self,
+        core: Core,
+        links: Links,
+        swim: Swim,
+        *,
+        serve_locally: ServeLocally,
+        route_to: Callable[[NodeId], Route],
+    ) -> None:
         """Find members in `swim`, reach them over `links`, oneself through `serve_locally`."""
+        self._route_to = route_to
         self._core = core
         self._links = links
         self._swim = swim
@@ -142,8 +151,6 @@ class Calls:
                 self._fail(request, self._nobody(request), now)
             return
         request.peer = peer
-        request.peer_name = self._swim.name_of(peer)
-        request.idempotent = self._swim.may_run_twice(peer, request.target.method)
         request.tries += 1
         request.tried.add(peer)
         request.sent = False
@@ -165,9 +172,7 @@ class Calls:
         data = join_head(request.head.packed(), request.body)
         errand = Errand(data, request.answer_limit, one_way, on_answer, on_lost)
         self._errands[request.number] = errand
-        contact = self._swim.contact(peer)
-        route = Route((), None) if contact is None else Route(contact.addresses, contact.transport_key)
-        self._links.send(peer, errand, route=route, now=now)
+        self._links.send(peer, errand, route=self._route_to, now=now)
         if one_way and not request.finished:
             self._succeed(request, b"", now)
 
@@ -195,6 +200,7 @@ class Calls:
         except WireError as error:
             self._core.counters["answer_malformed"] += 1
             request.sent = True
+            request.peer_name = self._swim.name_of(peer)
             self._fail(request, broken_answer(request, error), now)
 
     def _receive_head(
@@ -206,6 +212,7 @@ class Calls:
         if head.status == messages.OK:
             self._succeed(request, body, now)
             return
+        request.peer_name = self._swim.name_of(peer)
         error = error_of_answer(request, head, body)
         request.doubt = request.doubt or head.started
         if head.status in _TRY_ELSEWHERE and not head.started:
@@ -219,6 +226,8 @@ class Calls:
         if request.finished or request.peer != peer:
             return
         request.sent = sent
+        request.peer_name = self._swim.name_of(peer)
+        request.idempotent = self._swim.may_run_twice(peer, request.target.method)
         error = request.lost(reason)
         request.doubt = request.doubt or sent
         self._fail_or_retry(request, error, now, maybe_executed=sent)

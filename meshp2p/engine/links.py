@@ -98,11 +98,13 @@ class Links:
 
     # --- sending -------------------------------------------------------------
 
-    def send(self, peer: NodeId, errand: Errand, *, route: Route, now: Seconds) -> None:
-        """Bring an errand to a member, over its connection or a new one."""
+    def send(
+        self, peer: NodeId, errand: Errand, *, route: Callable[[NodeId], Route], now: Seconds
+    ) -> None:
+        """Bring an errand to a member, over its connection or a new one along `route`."""
         link = self._to.get(peer)
         if link is None:
-            link = self._dial(route, peer, now)
+            link = self._dial(route(peer), peer, now)
             if link is None:
                 errand.on_lost("no address of it is known", False, now)
                 return

@@ -10,6 +10,7 @@ rolls dice of its own. Three laws hold for whatever strangers send:
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -112,7 +113,13 @@ class Engine:
         self._membership = Membership(
             core, self._swim, self._endpoint, self._links, on_event=self._member_event
         )
-        self._calls = Calls(core, self._links, self._swim, self._answers.serve_locally)
+        self._calls = Calls(
+            core,
+            self._links,
+            self._swim,
+            serve_locally=self._answers.serve_locally,
+            route_to=self._membership.route_to,
+        )
         self._calls.cancel_job = self._serving.cancel
         self._coordination = Coordination(
             core,
@@ -251,7 +258,7 @@ class Engine:
             if unknown and not self._swim.is_present(neighbour.id):
                 news += 1
                 route = Route(neighbour.addresses, neighbour.transport_key)
-                self._membership.sync_with(neighbour.id, route, now)
+                self._membership.sync_with(neighbour.id, now, route=functools.partial(_same, route))
         return news
 
     def call(
@@ -363,6 +370,11 @@ class Engine:
         return self._joining.has_seeds
 
     @property
+    def open_requests(self) -> int:
+        """Requests under way in either direction."""
+        return self._calls.open_calls + self._serving.open_jobs
+
+    @property
     def open_jobs(self) -> int:
         """Requests of others that run or wait."""
         return self._serving.open_jobs
@@ -395,8 +407,8 @@ class Engine:
     # --- reactions -------------------------------------------------------------
 
     def _name_of(self, node: NodeId) -> str:
-        member = self._swim.member(node)
-        return member.handle if member is not None else ""
+        body = self._swim.body_of(node)
+        return body.handle if body is not None else ""
 
     def _link_gone(self, link: Link, reason: str, now: Seconds) -> None:
         self._answers.link_gone(link)
@@ -413,3 +425,7 @@ class Engine:
             reason = "it left" if event.name == "member.left" else f"it failed: {event.reason}"
             self._links.drop_peer(event.member.id, reason, now=now)
             self._coordination.member_lost(event.member.id, now=now)
+
+
+def _same(route: Route, _peer: NodeId) -> Route:
+    return route

@@ -10,7 +10,8 @@ from meshp2p.effects import Announce, SendDatagram
 from meshp2p.engine.core import Core
 from meshp2p.engine.links import Errand, Links
 from meshp2p.errors import UnknownMessage, WireError
-from meshp2p.events import MemberEvent, Synced
+from meshp2p.events import Event, MemberEvent, Synced
+from meshp2p.gossip.messages import MAX_TUNNELLED
 from meshp2p.gossip.outputs import IndirectProbe, Pull, SendPlain, SyncWith, Tell
 from meshp2p.gossip.swim import Swim
 from meshp2p.ids import Address, NodeId, Seconds
@@ -75,7 +76,8 @@ class Membership:
             if type(item) is list and item and item[0] in (FORWARD, FORWARDED):
                 self._receive_forwarding(peer, item, path, now)
         self._reply_by = (peer, path) if isinstance(path, Via) else None
-        self._swim.receive(peer, plaintext, now=now)
+        room = MAX_TUNNELLED if self._reply_by else limits.MAX_PLAINTEXT
+        self._swim.receive(peer, plaintext, now=now, room=room)
         self.drain(now)
         self._reply_by = None
 
@@ -130,7 +132,7 @@ class Membership:
                         for helper in helpers:
                             self._endpoint.send(target, plaintext, route=route, now=now, via=helper)
                     case SyncWith(peer=peer):
-                        self.sync_with(peer, self.route_to(peer), now)
+                        self.sync_with(peer, now)
                     case Pull(peer=peer, ids=ids):
                         self._pull(peer, list(ids), now)
                     case Tell(event=event):
@@ -139,8 +141,8 @@ class Membership:
 
     def _flush(self, now: Seconds) -> None:
         """Put sealed datagrams on their paths; those through a member are sealed again."""
-        while outputs := self._endpoint.outputs():
-            for path, peer, data in outputs:
+        while datagrams := self._endpoint.outputs():
+            for path, peer, data in datagrams:
                 if isinstance(path, Address):
                     if peer is not None:
                         self._remember_owner(path, peer)
@@ -159,7 +161,7 @@ class Membership:
 
     # --- events --------------------------------------------------------------
 
-    def _tell(self, event: object, now: Seconds) -> None:
+    def _tell(self, event: Event, now: Seconds) -> None:
         if isinstance(event, MemberEvent):
             self._notice_restart(event, now)
             if event.name in ("member.failed", "member.left"):
@@ -167,8 +169,9 @@ class Membership:
                 self._statics.pop(event.member.id, None)
             self._core.emit(Announce(event))
             self._on_event(event, now)
-        else:
-            self._core.emit(Announce(event))  # type: ignore[arg-type]  # Tell holds events
+            return
+        self.synced = self.synced or isinstance(event, Synced)
+        self._core.emit(Announce(event))
 
     def _notice_restart(self, event: MemberEvent, now: Seconds) -> None:
         """A new transport key means a new process: old sessions lead nowhere."""
@@ -184,14 +187,16 @@ class Membership:
 
     # --- streams -------------------------------------------------------------
 
-    def sync_with(self, peer: NodeId, route: Route, now: Seconds) -> None:
-        """Exchange all records with a node."""
-        errand = self._ask(SYNC, self._own_records(), self._on_sync(peer), now)
-        self._links.send(peer, errand, route=route, now=now)
+    def sync_with(
+        self, peer: NodeId, now: Seconds, *, route: Callable[[NodeId], Route] | None = None
+    ) -> None:
+        """Exchange all records with a node; `route` leads to one that is no member yet."""
+        errand = self._ask(SYNC, self._own_records(), self._merge_sync, now)
+        self._links.send(peer, errand, route=route or self.route_to, now=now)
 
     def sync_at(self, address: Address, now: Seconds) -> None:
         """The same with whoever listens at an address."""
-        errand = self._ask(SYNC, self._own_records(), self._on_sync(None), now)
+        errand = self._ask(SYNC, self._own_records(), self._merge_sync, now)
         self._links.meet(address, errand, now=now)
 
     def _own_records(self) -> bytes:
@@ -208,7 +213,11 @@ class Membership:
         return codec.pack(records)
 
     def _ask(
-        self, method: str, body: bytes, on_body: Callable[[bytes, Seconds], None], now: Seconds
+        self,
+        method: str,
+        body: bytes,
+        on_body: Callable[[NodeId | None, bytes, Seconds], None],
+        now: Seconds,
     ) -> Errand:
         head = make_head(
             self._core.rng,
@@ -222,7 +231,7 @@ class Membership:
             try:
                 raw_head, answer = split_head_untrusted(data)
                 if ResponseHead.from_untrusted(raw_head).status == messages.OK:
-                    on_body(answer, now)
+                    on_body(errand.link.peer if errand.link else None, answer, now)
             except WireError:
                 self._core.counters["answer_malformed"] += 1
 
@@ -230,27 +239,22 @@ class Membership:
             self._core.counters["sync_lost"] += 1
 
         data = join_head(head.packed(), body)
-        return Errand(data, limits.MAX_SYNC_BODY, False, on_answer, on_lost)
+        errand = Errand(data, limits.MAX_SYNC_BODY, False, on_answer, on_lost)
+        return errand
 
-    def _on_sync(self, peer: NodeId | None) -> Callable[[bytes, Seconds], None]:
-        def merge(body: bytes, now: Seconds) -> None:
-            records = codec.unpack_list_untrusted(body, 0)
-            self._swim.merge_untrusted(records, peer, now=now)
-            if peer is not None:
-                self._swim.synced_with(peer, now=now)
-            self._core.counters["syncs"] += 1
-            if not self.synced:
-                self.synced = True
-                self._core.emit(Announce(Synced(peer or self._core.identity.node_id)))
+    def _merge_sync(self, peer: NodeId | None, body: bytes, now: Seconds) -> None:
+        records = codec.unpack_list_untrusted(body, 0)
+        self._swim.merge_untrusted(records, peer, now=now)
+        if peer is not None:
+            self._swim.synced_with(peer, now=now)
+        self._core.counters["syncs"] += 1
 
-        return merge
+    def _merge_pull(self, peer: NodeId | None, body: bytes, now: Seconds) -> None:
+        self._swim.merge_untrusted(codec.unpack_list_untrusted(body, 0), peer, now=now)
 
     def _pull(self, peer: NodeId, ids: list[NodeId], now: Seconds) -> None:
-        def merge(body: bytes, now: Seconds) -> None:
-            self._swim.merge_untrusted(codec.unpack_list_untrusted(body, 0), peer, now=now)
-
-        errand = self._ask(PULL, codec.pack(ids), merge, now)
-        self._links.send(peer, errand, route=self.route_to(peer), now=now)
+        errand = self._ask(PULL, codec.pack(ids), self._merge_pull, now)
+        self._links.send(peer, errand, route=self.route_to, now=now)
 
     def answer_sync(
         self, peer: NodeId, body: bytes, reply: Callable[[int, bytes], None], now: Seconds

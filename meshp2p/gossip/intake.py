@@ -14,7 +14,7 @@ from meshp2p.gossip.accusation import Accusation
 from meshp2p.gossip.admission import Admission, BudgetSpent
 from meshp2p.gossip.detector import Detector
 from meshp2p.gossip.member import Row
-from meshp2p.gossip.messages import Datagram, LineItem, RecordItem, SuspicionItem
+from meshp2p.gossip.messages import LineItem, RecordItem, SuspicionItem
 from meshp2p.gossip.outputs import Tell
 from meshp2p.gossip.parts import Parts
 from meshp2p.gossip.record import LEFT, Record, VersionLine
@@ -39,6 +39,8 @@ _CATCH_UP: Final = 64
 @attrs.frozen
 class _SyncEnd:
     """Marks in the queue that a peer has listed all that it holds."""
+
+    peer: NodeId
 
 
 @attrs.frozen
@@ -84,7 +86,7 @@ class Intake:
 
     def end_sync(self, peer: NodeId) -> None:
         """Note that the peer has nothing more to list."""
-        self._waiting.append(_Waiting(_SyncEnd(), peer, merged=True))
+        self._waiting.append(_Waiting(_SyncEnd(peer), peer, merged=True))
 
     def work(self, now: Seconds) -> None:
         """Settle what waits, within this input's budget."""
@@ -103,8 +105,8 @@ class Intake:
                     self._line(VersionLine.from_bytes_untrusted(line), record, waiting, now)
                 case SuspicionItem(accusation):
                     self._accusation(Accusation.from_bytes_untrusted(accusation), waiting.peer, now)
-                case _SyncEnd():
-                    self._catch_up(waiting.peer)
+                case _SyncEnd(peer):
+                    self._catch_up(peer)
         except BudgetSpent:
             return False
         except WireError:
@@ -133,13 +135,11 @@ class Intake:
                 del self._listings[next(iter(self._listings))]
         return listing
 
-    def _catch_up(self, peer: NodeId | None) -> None:
+    def _catch_up(self, peer: NodeId) -> None:
         """The peer told all it holds: tell it what it lacks, so that both views agree.
 
         It has heard of this node itself already, before anything was checked.
         """
-        if peer is None:
-            return
         if not self.settled:
             self.settled = True
             self._parts.put(Tell(Synced(peer)))
@@ -150,10 +150,10 @@ class Intake:
             if row.id != self._parts.view.own_id and listing.get(row.id, _NONE) < row.version
         )
         for row in islice(lacking, _CATCH_UP):
-            line = row.record.line.raw
-            whole = RecordItem(line, row.record.body_raw, row.record.chain).wire()
-            known = row.id in listing or not Datagram().add(whole)
-            self._parts.send(peer, LineItem(line).wire() if known else whole)
+            if row.id in listing:
+                self._parts.send(peer, LineItem(row.record.line.raw).wire())
+            else:
+                self._parts.present(row.record, peer)
 
     # Lines and records
 
@@ -171,7 +171,7 @@ class Intake:
         elif line.version < row.version:
             self._parts.counters["claims_stale"] += 1
             if peer == line.node_id:  # it restarted with a slow clock: show it what we hold
-                self._parts.send(peer, LineItem(row.record.line.raw).wire())
+                self._parts.send(line.node_id, LineItem(row.record.line.raw).wire())
         elif line.version == row.version:
             self._same_version(row, line, offered, now)
         elif row.state == "left" and line.epoch == row.version[0]:

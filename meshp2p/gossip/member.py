@@ -10,6 +10,7 @@ from meshp2p.events import Member, State
 from meshp2p.gossip.record import DRAINING, Record
 from meshp2p.gossip.suspicion import Suspicion
 from meshp2p.ids import Address, NodeId, Seconds
+from meshp2p.wire.codec import Value
 
 _RTT_GAIN: Final = 0.125
 """Weight of a new round trip in the smoothed one (RFC 6298, section 2)."""
@@ -70,6 +71,11 @@ class Row:
     def learn_rtt(self, sample: Seconds) -> None:
         """Smooth one more round trip in."""
         self.rtt = sample if self.rtt is None else self.rtt + _RTT_GAIN * (sample - self.rtt)
+
+    def listed(self) -> list[Value]:
+        """[line, body, chain, accusation], as a full sync lists it; b"" if nobody doubts it."""
+        accusation = b"" if self.state == "alive" else self.accusation or b""
+        return [*self.record.wire(), accusation]
 
     def member(self) -> Member:
         """The member as the application sees it."""

@@ -13,8 +13,9 @@ from meshp2p.events import Log, MemberEvent, MemberEventName
 from meshp2p.gossip.accusation import Accusation, Evidence
 from meshp2p.gossip.dissemination import Dissemination
 from meshp2p.gossip.member import Row
-from meshp2p.gossip.messages import Datagram, LineItem, SuspicionItem
+from meshp2p.gossip.messages import Datagram, LineItem, RecordItem, SuspicionItem
 from meshp2p.gossip.outputs import Output, Pull, SendPlain, Tell
+from meshp2p.gossip.record import Record
 from meshp2p.gossip.timers import Timers, WallClock
 from meshp2p.gossip.view import View
 from meshp2p.identity.keys import Crypto
@@ -71,6 +72,12 @@ class Parts:
             datagram.add(item)
         self.news.fill(datagram, self.view.population)
         self.put(SendPlain(to, datagram.encode()))
+
+    def present(self, record: Record, to: NodeId) -> None:
+        """Tell somebody of a member that is new to it; if that fits, so that it need not ask."""
+        line = record.line.raw
+        whole = RecordItem(line, record.body_raw, record.chain).wire()
+        self.send(to, whole if Datagram().add(whole) else LineItem(line).wire())
 
     def about(self, node_id: NodeId) -> list[list[Value]]:
         """What this node believes of a member and the member should object to, if it can."""

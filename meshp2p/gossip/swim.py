@@ -15,10 +15,9 @@ from meshp2p.gossip.detector import Detector
 from meshp2p.gossip.directory import Directory
 from meshp2p.gossip.dissemination import Dissemination
 from meshp2p.gossip.intake import Intake
-from meshp2p.gossip.member import Contact, Row
+from meshp2p.gossip.member import Contact
 from meshp2p.gossip.messages import (
     Ack,
-    Datagram,
     LineItem,
     Message,
     Ping,
@@ -169,10 +168,7 @@ class Swim:
         self._intake.end_sync(peer)
         self._intake.work(now)
         if self._own is not None:
-            record = self._own.record
-            whole = RecordItem(record.line.raw, record.body_raw, record.chain).wire()
-            fits = Datagram().add(whole)
-            self._parts.send(peer, whole if fits else LineItem(record.line.raw).wire())
+            self._parts.present(self._own.record, peer)
         self._rounds.arm(now)
 
     def introduce(self, peer: NodeId, *, now: Seconds) -> None:
@@ -354,15 +350,15 @@ class Swim:
         return None if self._own is None else self._own.record
 
     def sync_payload(self) -> list[Value]:
-        """All records that others would believe: [line, body, chain, accusation or b""]."""
-        return [] if self._parts.guest else [_listed(row) for row in self._parts.view]
+        """All records: [line, body, chain, accusation or b""]."""
+        return [] if self._parts.guest else [row.listed() for row in self._parts.view]
 
     def records_of(self, ids: Sequence[bytes]) -> list[Value]:
         """Those of these members, as in `sync_payload`; strangers are left out."""
         if self._parts.guest:
             return []
         rows = (self._parts.view.get(node_id) for node_id in ids[: limits.MAX_PULLS])
-        return [_listed(row) for row in rows if row is not None]
+        return [row.listed() for row in rows if row is not None]
 
     # Inside
 
@@ -401,8 +397,3 @@ class Swim:
             peer, theirs=theirs, ours=self._parts.view.hash, now=now
         ):
             self._parts.put(SyncWith(peer))
-
-
-def _listed(row: Row) -> list[Value]:
-    accusation = b"" if row.is_live and row.state == "alive" else row.accusation or b""
-    return [*row.record.wire(), accusation]

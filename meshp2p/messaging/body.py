@@ -13,8 +13,8 @@ import attrs
 from meshp2p.errors import UsageError
 from meshp2p.wire import codec, limits
 
-_I64: Final = 1 << 63
-_U64: Final = 1 << 64
+_SCALARS: Final = frozenset({bool, int, str, bytes, float, type(None)})
+"""Sent as they are; an integer that is too long is found by the encoder."""
 _ALLOWED: Final = (
     "None, bool, int of 64 bits, float, str, bytes, list, tuple, dict with str keys, "
     "attrs classes and dataclasses"
@@ -32,16 +32,15 @@ def to_plain(value: object, where: str = "value", depth: int = 0) -> Any:  # noq
         UsageError: Names the place, the type and what is allowed.
     """
     kind = type(value)
-    if value is None or kind in (bool, str, bytes, float):
-        return value
-    if kind is int:
-        if not -_I64 <= value < _U64:  # type: ignore[operator]  # it is an int
-            raise UsageError(f"{where} is an integer of more than 64 bits")
+    if kind in _SCALARS:
         return value
     if depth >= limits.MAX_DEPTH - 2:
         raise UsageError(f"{where} is nested more than {limits.MAX_DEPTH - 2} deep")
     if isinstance(value, list | tuple):
-        return [to_plain(item, f"{where}[{n}]", depth + 1) for n, item in enumerate(value)]
+        return [
+            item if type(item) in _SCALARS else to_plain(item, f"{where}[{n}]", depth + 1)
+            for n, item in enumerate(value)
+        ]
     if isinstance(value, dict):
         return _plain_dict(value, where, depth)
     if not isinstance(value, type) and attrs.has(kind):
@@ -50,10 +49,9 @@ def to_plain(value: object, where: str = "value", depth: int = 0) -> Any:  # noq
     if not isinstance(value, type) and dataclasses.is_dataclass(value):
         names = [field.name for field in dataclasses.fields(value)]
         return _plain_dict({name: getattr(value, name) for name in names}, where, depth)
-    if isinstance(value, bool | int | float | str | bytes):  # a subclass, such as an IntEnum
-        for plain in (int, float, str, bytes):
-            if isinstance(value, plain):
-                return to_plain(plain(value), where, depth)
+    for plain in (int, float, str, bytes):
+        if isinstance(value, plain):  # a subclass, such as an IntEnum
+            return plain(value)  # type: ignore[call-overload]  # of itself
     raise UsageError(f"{where} is a {kind.__qualname__}; allowed are {_ALLOWED}")
 
 
@@ -62,7 +60,8 @@ def _plain_dict(value: Mapping[object, object], where: str, depth: int) -> dict[
     for key, item in value.items():
         if type(key) is not str:
             raise UsageError(f"{where} has the key {key!r}; allowed are str keys")
-        plain[key] = to_plain(item, f"{where}[{key!r}]", depth + 1)
+        scalar = type(item) in _SCALARS
+        plain[key] = item if scalar else to_plain(item, f"{where}[{key!r}]", depth + 1)
     return plain
 
 
@@ -74,13 +73,15 @@ def pack_plain(value: object, where: str) -> bytes:
     """
     try:
         data = codec.pack(to_plain(value, where))
-    except (ValueError, TypeError, OverflowError) as error:
+    except OverflowError as error:
+        raise UsageError(f"{where} holds an integer of more than 64 bits") from error
+    except (ValueError, TypeError) as error:
         if isinstance(error, UsageError):
             raise
         raise UsageError(f"{where} cannot be encoded: {error}") from error
     if len(data) > limits.MAX_BODY:
         raise UsageError(
-            f"{where} has {len(data):,} bytes; at most {limits.MAX_BODY:,} are allowed in one call"
+            f"{where}: {len(data):,} bytes; at most {limits.MAX_BODY:,} are allowed in one call"
         )
     return data
 
@@ -123,6 +124,8 @@ def from_plain(value: object, wanted: Any, where: str = "value") -> Any:  # noqa
     if wanted in (bool, int, float, str, bytes):
         return _need(value, wanted, where)
     if attrs.has(wanted) or dataclasses.is_dataclass(wanted):
+        if type(value) is wanted:  # made on this side, such as a Message; none comes by wire
+            return value
         return _from_fields(_need(value, dict, where), wanted, where)
     return value
 

@@ -24,12 +24,14 @@ from meshp2p.errors import (
 )
 from meshp2p.ids import NodeId, Seconds
 from meshp2p.messaging.resolver import Target
-from meshp2p.wire import messages
+from meshp2p.wire import limits, messages
 from meshp2p.wire.messages import RequestHead, ResponseHead, unpack_error_untrusted
 
 MAX_TRIES: Final = 8
 _TRACE_AT: Final = slice(1, 17)
-_SAMPLED: Final = 1
+_SAMPLED: Final = b"\1"
+_DICE: Final = 16 + 16 + 8
+"""Bytes: a trace id, a call id, a span id."""
 
 Done: TypeAlias = "Callable[[Request, bytes, MeshError | None, Seconds], None]"
 """Called once with the answer's body, or with what to raise."""
@@ -107,21 +109,23 @@ def make_head(  # noqa: PLR0913  # one argument for each field that a caller dec
     timestamp: int = 0,
 ) -> RequestHead:
     """The head of a new request; trace, hops and path continue those of its cause."""
+    dice = rng.randbytes(_DICE)
+    path: list[bytes] = [own_id]
     if cause is None:
-        trace, hops, path = rng.randbytes(16), 1, [own_id]
+        trace, hops = dice[:16], 1
     else:
         above = cause.head
         trace, hops = above.traceparent[_TRACE_AT], above.hops + 1
-        path = [*above.path, own_id][-16:]
+        path = [*above.path, own_id][-limits.MAX_HOPS :]
     return RequestHead(
         method,
         remaining_ms=max(0, int(remaining * 1000)),
         flags=flags,
-        call_id=rng.randbytes(16),
+        call_id=dice[16:32],
         key=key,
-        traceparent=b"\0" + trace + rng.randbytes(8) + bytes([_SAMPLED]),
+        traceparent=b"\0" + trace + dice[32:] + _SAMPLED,
         hops=hops,
-        path=list[bytes](path),
+        path=path,
         timestamp=timestamp,
     )
 

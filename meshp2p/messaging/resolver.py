@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Callable, Collection, Sequence
 
@@ -38,11 +39,16 @@ def parse_target(text: object) -> Target:
     Raises:
         UsageError: It is none of these.
     """
-    if not isinstance(text, str) or not text:
-        raise UsageError(
-            f"target={text!r}: allowed are 'capability', '@handle', '@handle/capability', "
-            "'#id' and '#id/capability'"
-        )
+    if isinstance(text, str) and text:
+        return _parse_text(text)
+    raise UsageError(
+        f"target={text!r}: allowed are 'capability', '@handle', '@handle/capability', "
+        "'#id' and '#id/capability'"
+    )
+
+
+@functools.lru_cache(maxsize=256)
+def _parse_text(text: str) -> Target:
     if text[0] not in "@#":
         return Target(text, check_name("target", text))
     who, _, capability = text[1:].partition("/")

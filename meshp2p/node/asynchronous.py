@@ -192,7 +192,14 @@ class AsyncNode:
     async def call(self, target: object, *args: object, **kwargs: Any) -> Any:  # noqa: ANN401  # the handler's answer
         """As `Node.call`; cancelling it tells the callee."""
         plan = verbs.plan_call(target, args, kwargs)
-        return plan.result(await wait_here(self._running, self._host, plan.command))
+        shell, host = self._running, self._host
+
+        def start(finish: Callable[[CallFinished], None]) -> int:
+            return shell.begin(plan.command, finish)
+
+        if host is None:
+            return plan.result(await _wait_on_trio(shell, start))
+        return plan.result(await wait_start(shell, host, start))
 
     async def send(self, target: str, message: object) -> None:
         """As `Node.send`."""
@@ -285,7 +292,7 @@ class AsyncNode:
 
     async def stats(self) -> dict[str, int]:
         """As `Node.stats`."""
-        stats: dict[str, int] = await self._do(lambda: self._running.engine.stats())
+        stats: dict[str, int] = await self._do(self._running.stats)
         return stats
 
     # --- coordination --------------------------------------------------------

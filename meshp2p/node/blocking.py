@@ -67,7 +67,6 @@ class Node:
         identity: str | None = None,
         discovery: Sequence[str] = ("local",),
         config: Config | None = None,
-        _guest: bool = False,
     ) -> None:
         """See the class."""
         self._settings = check_settings(
@@ -84,7 +83,6 @@ class Node:
             identity=identity,
             discovery=discovery,
             config=config,
-            guest=_guest,
         )
         self._registry = self._settings.registry
         self._host: Host | None = None
@@ -306,7 +304,7 @@ class Node:
     def stats(self) -> dict[str, int]:
         """Counters since the start, and sizes now."""
         host = self._running
-        stats: dict[str, int] = host.run_sync(lambda: host.shell.engine.stats())
+        stats: dict[str, int] = host.run_sync(host.shell.stats)
         return stats
 
     # --- coordination --------------------------------------------------------
@@ -400,4 +398,6 @@ class Node:
         with self._loop_lock:
             if self._loop is None:
                 self._loop = AsyncioLoop.own()
+                if self._host is not None and self._loop.thread_id is not None:
+                    self._host.never_block(self._loop.thread_id)
             return self._loop

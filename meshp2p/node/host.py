@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import trio
 
-from meshp2p.errors import Closed, DeadlineExceeded
+from meshp2p.errors import Closed, DeadlineExceeded, UsageError
 from meshp2p.events import CallFinished
 from meshp2p.ids import Seconds
 from meshp2p.node.settings import Settings
@@ -34,12 +34,17 @@ class Host:
         self._error: BaseException | None = None
         self._started = threading.Event()
         self._over = threading.Event()
+        self._never_blocked: set[int] = set()
         self._thread = threading.Thread(target=self._main, name="meshp2p", daemon=True)
 
     @property
     def is_own_thread(self) -> bool:
         """Whether the caller is the node itself, which must not wait for itself."""
         return threading.get_ident() == self._thread.ident
+
+    def never_block(self, thread: int) -> None:
+        """A blocking call on this thread could wait for a handler that runs there."""
+        self._never_blocked.add(thread)
 
     def start(self) -> None:
         """Return once the node serves.
@@ -100,11 +105,14 @@ class Host:
             DeadlineExceeded: `timeout` is over.
             MeshError: It could not begin.
         """
-        if self.is_own_thread:
-            raise RuntimeError(
-                "a blocking call on the node's own thread would wait for itself: make the "
-                "handler async (AsyncContext), or plain without inline=True"
+        if self.is_own_thread or threading.get_ident() in self._never_blocked:
+            raise UsageError(
+                "a blocking call on the node's own thread would wait for itself: in an async "
+                "handler use `await ctx.call(...)` of an AsyncContext, else leave out inline=True"
             )
+        return self._block(start, timeout)
+
+    def _block(self, start: Start, timeout: Seconds | None = None) -> CallFinished:
         gate = threading.Lock()
         gate.acquire()
         ends: list[CallFinished | BaseException] = []
@@ -145,7 +153,7 @@ class Host:
             values.append(act())
             finish(CallFinished(0))
 
-        self.wait(start)
+        self._block(start)
         return values[0]
 
     # --- asyncio -------------------------------------------------------------

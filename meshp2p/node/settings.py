@@ -76,6 +76,8 @@ def check_settings(  # noqa: PLR0913  # the constructor's arguments
     chosen = profile if profile is not None else "loopback" if local_only else "lan"
     if chosen not in PROFILES:
         raise UsageError(f"profile={profile!r}: allowed are {', '.join(PROFILES)}")
+    if config is not None and not isinstance(config, Config):
+        raise UsageError(f"config={config!r}: allowed are None and meshp2p.config.Config(...)")
     if identity not in (None, *IDENTITIES):
         raise UsageError(f"identity={identity!r}: allowed are None and 'ephemeral'")
     if not isinstance(role, str) or (role not in ROLES and not guest):

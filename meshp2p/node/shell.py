@@ -22,7 +22,7 @@ from meshp2p.errors import Closed, StartError
 from meshp2p.events import CallFinished, Event, Log, MemberEvent, Synced
 from meshp2p.identity.keys import OpenSSL
 from meshp2p.identity.trust import Trust
-from meshp2p.ids import Address
+from meshp2p.ids import Address, NodeId
 from meshp2p.node.home import Home, open_home
 from meshp2p.node.settings import Settings
 from meshp2p.runtime import logs, network
@@ -33,6 +33,7 @@ from meshp2p.runtime.handlers import Runner
 _MAX_EVENTS: Final = 10_000
 _DRAIN_LOOK: Final = 0.02
 _RENEW_LOOK: Final = 60.0
+_GUEST_ASKS: Final = 4
 
 _shells: weakref.WeakSet[Shell] = weakref.WeakSet()
 
@@ -98,6 +99,8 @@ class Shell:
         self._runner: Runner | None = None
         self._token: trio.lowlevel.TrioToken | None = None
         self.closed: str | None = None
+        self.synced_with: NodeId | None = None
+        """Who sent the first list of members; our own id for whoever listens at a seed."""
         _shells.add(self)
 
     # --- life ----------------------------------------------------------------
@@ -197,16 +200,19 @@ class Shell:
         if home is None:
             return
         met = engine.has_seeds
-        if home.directory is not None:
-            if not self.settings.guest:
-                home.directory.publish(
-                    Neighbour(
-                        engine.identity.node_id,
-                        engine.identity.transport_public,
-                        self._addresses(self._network) if self._network else (),
-                        self.settings.handle,
-                    )
+        if home.directory is not None and self.settings.guest:
+            # One list is enough; a few are asked, since a stopped process answers nobody.
+            others = home.directory.list_others()
+            met = bool(self._meet(random.sample(others, min(len(others), _GUEST_ASKS)))) or met
+        elif home.directory is not None:
+            home.directory.publish(
+                Neighbour(
+                    engine.identity.node_id,
+                    engine.identity.transport_public,
+                    self._addresses(self._network) if self._network else (),
+                    self.settings.handle,
                 )
+            )
             met = bool(self._meet(home.directory.list_others())) or met
             nursery.start_soon(local.watch, home.directory, self._meet, self._is_alone)
         if met:
@@ -317,6 +323,16 @@ class Shell:
         """Where an award's result will be."""
         return self._results.get(number)
 
+    def stats(self) -> dict[str, int]:
+        """The engine's counters, and how well this process keeps up with it."""
+        runner, driver = self._runner, self.driver
+        return {
+            **driver.engine.stats(),
+            "inline_slow": runner.inline_slow if runner else 0,
+            "inline_slowest_us": int(runner.slowest_inline * 1e6) if runner else 0,
+            "clock_lag_us": int(driver.lag * 1e6),
+        }
+
     def publish_registry(self) -> None:
         """Announce what the registry holds now."""
         self.engine.listen(listens=self.registry.on_message is not None)
@@ -343,6 +359,7 @@ class Shell:
         elif isinstance(event, Log):
             logs.report(event, self._name())
         elif isinstance(event, Synced):
+            self.synced_with = event.peer
             self._joined.set()
 
     def _finished(self, event: CallFinished) -> None:

@@ -27,6 +27,8 @@ _LATER: Final = frozenset(RESERVED - {"timeout", "key", "returns"})
 """Keywords that are kept free for later versions."""
 _PPM: Final = 1_000_000
 _MAX_KEY: Final = 256
+_MAX_TIMEOUT: Final = 1e9
+"""Seconds; thirty years. Infinity has no place in a message."""
 
 Command = Callable[[Engine], int]
 StateFilter = Literal["alive", "suspect", "dead", "left", "all"]
@@ -74,9 +76,13 @@ def check_timeout(timeout: object) -> Seconds | None:
     """
     if timeout is None:
         return None
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
-        raise UsageError(f"timeout={timeout!r}: allowed are seconds above 0, and None")
-    return float(timeout)
+    is_number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
+    if not is_number or not 0 < timeout <= _MAX_TIMEOUT:  # type: ignore[operator]  # a number
+        raise UsageError(
+            f"timeout={timeout!r}: allowed are seconds above 0 (at most {_MAX_TIMEOUT:g}), and "
+            "None for the default"
+        )
+    return float(timeout)  # type: ignore[arg-type]  # a number
 
 
 def plan_call(
@@ -87,13 +93,9 @@ def plan_call(
     Raises:
         UsageError: It cannot be meant.
     """
-    timeout = check_timeout(kwargs.pop("timeout", None))
-    key = kwargs.pop("key", "")
-    if not isinstance(key, str) or len(key) > _MAX_KEY:
-        raise UsageError(f"key={key!r}: allowed is a text of at most {_MAX_KEY} characters")
-    returns = kwargs.pop("returns", Any)
-    for name in _LATER & kwargs.keys():
-        raise UsageError(f"{name}={kwargs[name]!r}: this keyword is kept for a later version")
+    timeout, key, returns = None, "", Any
+    if kwargs:
+        timeout, key, returns = _options(kwargs)
     if callable(target):
         entry = declared(target)
         target = entry.info.name
@@ -120,6 +122,22 @@ def plan_call(
         )
 
     return CallPlan(command, returns)
+
+
+def _options(kwargs: dict[str, Any]) -> tuple[Seconds | None, str, Any]:
+    """Take timeout=, key= and returns= out of a call's keywords.
+
+    Raises:
+        UsageError: They cannot be meant, or a keyword is kept for later.
+    """
+    timeout = check_timeout(kwargs.pop("timeout", None))
+    key = kwargs.pop("key", "")
+    if not isinstance(key, str) or len(key) > _MAX_KEY:
+        raise UsageError(f"key={key!r}: allowed is a text of at most {_MAX_KEY} characters")
+    returns = kwargs.pop("returns", Any)
+    for name in _LATER & kwargs.keys():
+        raise UsageError(f"{name}={kwargs[name]!r}: this keyword is kept for a later version")
+    return timeout, key, returns
 
 
 def plan_auction(

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Final
+
+_PATIENCE: Final = 2.0
+"""Seconds. A handler that ignores its cancellation holds up no `stop`."""
 
 
 class AsyncioLoop:
@@ -20,9 +23,16 @@ class AsyncioLoop:
     def own(cls) -> AsyncioLoop:
         """A loop that lives as long as the node, so that what handlers keep stays usable."""
         loop = asyncio.new_event_loop()
-        thread = threading.Thread(target=loop.run_forever, name="meshp2p-asyncio", daemon=True)
+        thread = threading.Thread(
+            target=_run_and_close, args=(loop,), name="meshp2p-asyncio", daemon=True
+        )
         thread.start()
         return cls(loop, thread)
+
+    @property
+    def thread_id(self) -> int | None:
+        """Of the node's own loop; None for the user's."""
+        return None if self._thread is None else self._thread.ident
 
     def start(
         self, work: Callable[[], Coroutine[Any, Any, Any]], over: Callable[[Any], None]
@@ -51,8 +61,28 @@ class AsyncioLoop:
 
     def close(self) -> None:
         """End the node's own loop; the user's is left alone."""
-        if self._thread is not None and not self.loop.is_closed():
-            _soon(self.loop, self.loop.stop)
+        if self._thread is None or self.loop.is_closed():
+            return
+        _soon(self.loop, self.loop.stop)
+        if self._thread is not threading.current_thread():
+            self._thread.join(_PATIENCE)
+
+
+def _run_and_close(loop: asyncio.AbstractEventLoop) -> None:
+    """As `asyncio.run` ends: tasks hear of it, and no socket stays open."""
+    try:
+        loop.run_forever()
+        loop.run_until_complete(_cancel_all(asyncio.all_tasks(loop)))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
+    finally:
+        loop.close()
+
+
+async def _cancel_all(tasks: set[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _soon(loop: asyncio.AbstractEventLoop, act: Callable[[], object]) -> None:

@@ -110,10 +110,10 @@ def capability(
     check_name("capability", name)
     if not isinstance(version, str) or len(version) > _MAX_VERSION:
         raise UsageError(f"version={version!r}: allowed is a text of at most {_MAX_VERSION}")
-    if not isinstance(limit, int) or limit < 0:
+    if not isinstance(limit, int) or isinstance(limit, bool) or limit < 0:
         raise UsageError(f"limit={limit!r}: allowed are 0 (no limit) and whole numbers above")
-    texts = dict(tags or {})
-    if not all(isinstance(part, str) for pair in texts.items() for part in pair):
+    texts = {} if tags is None else dict(tags) if isinstance(tags, Mapping) else None
+    if texts is None or not all(isinstance(part, str) for pair in texts.items() for part in pair):
         raise UsageError(f"tags={tags!r}: allowed are texts by texts")
     if loop not in (None, "trio"):
         raise UsageError(f"loop={loop!r}: allowed are None and 'trio'")

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import attrs
 
+from meshp2p.errors import UsageError
 from meshp2p.ids import Seconds, show_id
 from meshp2p.messaging.requests import Cause
 from meshp2p.wire.messages import RequestHead
@@ -94,7 +95,7 @@ class Context(_Known):
     def call(self, target: object, *args: object, **kwargs: Any) -> Any:  # noqa: ANN401  # the handler's answer
         """`Node.call` with what is left of this call's deadline."""
         if self._call is None:
-            raise RuntimeError("inline handlers cannot wait for calls")
+            raise UsageError("inline handlers cannot wait for calls: leave out inline=True")
         return self._call(target, *args, **kwargs)
 
 
@@ -107,5 +108,5 @@ class AsyncContext(_Known):
     async def call(self, target: object, *args: object, **kwargs: Any) -> Any:  # noqa: ANN401  # the handler's answer
         """`AsyncNode.call` with what is left of this call's deadline."""
         if self._call is None:
-            raise RuntimeError("this node cannot make calls")
+            raise UsageError("this node cannot make calls")
         return await self._call(target, *args, **kwargs)

@@ -34,6 +34,9 @@ from meshp2p.runtime.network import Network
 from meshp2p.runtime.sockets import DatagramSocket, Listener, StreamSocket
 
 _DRAIN: Final = 64
+_BATCH: Final = 16
+"""Calls or answers in one record at most while more are made: the other end begins on
+them meanwhile, instead of both ends waiting for each other in turn."""
 _PULL: Final = 64 * 1024
 _READS_IN_A_ROW: Final = 16
 _WALL_CLOCK_EVERY: Final = 10.0
@@ -99,6 +102,7 @@ class Driver:
         self._deadline_moved = trio.Event()
         self._flush_wanted = trio.Event()
         self._flush_soon = False
+        self._unflushed = 0
         self._nursery: trio.Nursery | None = None
         self.lag: Seconds = 0.0
         """How late the clock was looked at, at worst; the host's stalls show here."""
@@ -239,9 +243,16 @@ class Driver:
     # --- commands --------------------------------------------------------------
 
     def after_command(self) -> None:
-        """Perform what a command asked for; its bytes leave with those of this turn."""
+        """Perform what a command asked for.
+
+        The bytes of a lone call leave at once; where others are under way, they leave
+        together with those of this turn, in one record and one system call.
+        """
         self._perform()
-        if not self._flush_soon:
+        self._unflushed += 1
+        if self.engine.open_requests <= 1 or self._unflushed >= _BATCH:
+            self._flush()
+        elif not self._flush_soon:
             self._flush_soon = True
             self._flush_wanted.set()
 
@@ -282,6 +293,9 @@ class Driver:
                     outcome = self._runner.start(effect)  # type: ignore[arg-type]
                     if outcome is not None:
                         engine.receive_outcome(effect.call, *outcome, now=trio.current_time())  # type: ignore[union-attr]
+                        self._unflushed += 1
+                        if self._unflushed >= _BATCH:
+                            self._write_dirty()
                 else:
                     self._perform_rare(effect)
 
@@ -321,13 +335,17 @@ class Driver:
 
     def _flush(self) -> None:
         """Write what waits; look whether time must be watched more closely."""
+        self._write_dirty()
+        if self.engine.next_deadline() < self._armed_for:
+            self._deadline_moved.set()
+
+    def _write_dirty(self) -> None:
+        self._unflushed = 0
         while self._dirty:
             number, _ = self._dirty.popitem()
             stream = self._streams.get(number)
             if stream is not None and not stream.blocked:
                 self._write(stream)
-        if self.engine.next_deadline() < self._armed_for:
-            self._deadline_moved.set()
 
     def _write(self, stream: _Stream) -> None:
         """Write until nothing waits or the socket is full."""

@@ -28,6 +28,9 @@ from meshp2p.wire.messages import RequestHead, pack_error
 INLINE_BUDGET: Final = 0.005
 """Seconds. Gossip waits while an inline handler runs; more than this is reported."""
 
+_RAISED: Final = (Exception, SystemExit)
+"""What a user's function may raise: `sys.exit()` in it ends the call, not the node."""
+
 _NOBODY: Final = codec.pack(None)
 _UNASKED: Final = {"?bid": write_bid(Bid())}
 """Who registers no `on_bid` bids price 0 with its own load; no `on_vote` abstains."""
@@ -56,7 +59,7 @@ class _Run:
 
     call: int
     context: Context | AsyncContext
-    scope: trio.CancelScope | None = None
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     stop: Callable[[], None] | None = None
 
 
@@ -95,6 +98,7 @@ class Runner:
         self._slots = slots
         self._runs: dict[int, _Run] = {}
         self.nursery: trio.Nursery | None = None
+        self.inline_slow = 0
         self.slowest_inline: Seconds = 0.0
 
     def start(self, invoke: Invoke) -> tuple[int, bytes] | None:
@@ -127,8 +131,7 @@ class Runner:
         if run is None:
             return
         run.context.cancel()
-        if run.scope is not None:
-            run.scope.cancel()
+        run.scope.cancel()  # entered or not: the task may not have begun
         if run.stop is not None:
             run.stop()
 
@@ -198,12 +201,13 @@ class Runner:
         token = CAUSE.set(_cause(invoke))
         try:
             outcome = messages.OK, write(handler.function(*args, **kwargs))
-        except Exception as error:  # noqa: BLE001  # whatever a user's function raises
+        except _RAISED as error:  # whatever a user's function raises
             outcome = self._failure(error)
         finally:
             CAUSE.reset(token)
         took = trio.current_time() - began
         if took > INLINE_BUDGET:
+            self.inline_slow += 1
             self.slowest_inline = max(self.slowest_inline, took)
             fields = (("capability", invoke.method), ("seconds", round(took, 6)))
             self._log(Log("warning", "an inline handler held up the node", fields))
@@ -216,7 +220,7 @@ class Runner:
             CAUSE.set(_cause(invoke))
             try:
                 return messages.OK, write(work())
-            except Exception as error:  # noqa: BLE001  # whatever a user's function raises
+            except _RAISED as error:  # whatever a user's function raises
                 return self._failure(error)
 
         if self._limiter is None:
@@ -235,10 +239,10 @@ class Runner:
     ) -> None:
         CAUSE.set(_cause(invoke))
         outcome = messages.DEADLINE, b""
-        with trio.CancelScope() as run.scope:
+        with run.scope:
             try:
                 outcome = messages.OK, write(await work())
-            except Exception as error:  # noqa: BLE001  # whatever a user's function raises
+            except _RAISED as error:  # whatever a user's function raises
                 outcome = self._failure(error)
         self._finish(run, *outcome)
 
@@ -256,7 +260,7 @@ class Runner:
             CAUSE.set(_cause(invoke))
             try:
                 return messages.OK, write(await work())
-            except Exception as error:  # noqa: BLE001  # whatever a user's function raises
+            except _RAISED as error:  # whatever a user's function raises
                 return self._failure(error)
 
         def over(outcome: tuple[int, bytes] | None) -> None:
@@ -275,19 +279,19 @@ class Runner:
                 await self._wait_on_asyncio(self._asyncio_loop(), work)
             else:
                 await work()
-        except Exception as error:  # noqa: BLE001  # whatever a user's function raises
+        except _RAISED as error:  # whatever a user's function raises
             fields = (("error", repr(error)),)
             self._log(Log("error", "a listener raised", fields))
 
     @staticmethod
     async def _wait_on_asyncio(loop: AsyncioLoop, work: Callable[[], Any]) -> None:
         token, over = trio.lowlevel.current_trio_token(), trio.Event()
-        failed: list[Exception] = []
+        failed: list[BaseException] = []
 
         async def on_loop() -> None:
             try:
                 await work()
-            except Exception as error:  # noqa: BLE001  # raised again in trio
+            except _RAISED as error:  # raised again in trio
                 failed.append(error)
 
         loop.start(on_loop, lambda _: token.run_sync_soon(over.set))

@@ -59,8 +59,8 @@ class Journal:
     """What one node has promised, kept through crashes and power cuts.
 
     A child made by fork must not use it: the thread is the parent's alone, and two
-    processes with one SQLite connection destroy the file. There, `close` does nothing
-    and writes are never answered.
+    processes with one SQLite connection destroy the file. There, `close` is harmless and
+    writes are never answered.
     """
 
     def __init__(
@@ -78,7 +78,6 @@ class Journal:
         self._name = name
         self._on_written = on_written
         self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
-        self._process = os.getpid()
         self._closed = False
         self._failing = False
         # A daemon, and started now: neither may the end of the interpreter wait for a
@@ -151,7 +150,7 @@ class Journal:
 
     def close(self) -> None:
         """Write what was asked for, answer it, and end the thread. A second call does nothing."""
-        if self._closed or os.getpid() != self._process:
+        if self._closed:
             return
         self._closed = True
         self._queue.put(None)
@@ -264,9 +263,9 @@ def _apply(connection: sqlite3.Connection, record: Record) -> None:
 
 def _damaged(name: str, reason: str) -> StateUnusable:
     return StateUnusable(
-        f"the journal {name} is damaged ({reason}). Move {name}* away, and the node begins an empty "
-        "one with a new id, so that no old vote counts on it; an old copy would have forgotten "
-        "promises"
+        f"the journal {name} is damaged ({reason}). Move {name}* away, and the node begins "
+        "an empty one with a new id, so that no old vote counts on it; an old copy would have "
+        "forgotten promises"
     )
 
 

@@ -56,7 +56,6 @@ class Connection:
         self._xx = static is None
         self._raw = bytearray()
         self._inbox = bytearray()
-        self._preauth_bytes = 0
         self._noise: Handshake | None = None
         self._sealer: Sealer | None = None
         self._opener: Opener | None = None
@@ -135,12 +134,9 @@ class Connection:
 
     def _shake_hands(self, data: bytes, now: Seconds) -> Opener | None:
         """Go as far as the bytes allow; what opens records, once the handshake is over."""
-        self._preauth_bytes += len(data)
         self._inbox += data
         while self._advance(now):
             pass
-        if self._opener is None and self._preauth_bytes > limits.MAX_PREAUTH_BYTES:
-            raise WireError("too much said before the handshake was over")
         return self._opener
 
     def _open_records(self, opener: Opener) -> list[Arrival]:

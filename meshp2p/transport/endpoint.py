@@ -96,20 +96,24 @@ class Endpoint:
         """Seal and send; without a session, a handshake goes first and this waits.
 
         Args:
-            via: Go through this member besides, because the peer does not answer. The
-                peer may have lost the session (it holds so many only), so this sends a
-                handshake along, and the plaintext once more when it succeeds.
+            via: Go through this member, because the peer does not answer directly. A
+                handshake under way is tried through it as well. A session may be one
+                that the peer has lost (it keeps so many only): then a new one is begun
+                directly, and brings the plaintext once more.
         """
         session = self._sessions.current(peer)
         helper = None if via is None else Via(via)
-        lost = session is None or helper is not None
-        if session is None or lost or now - session.created_at > self.rekey_after:
-            begun = self._initiate(peer, route, helper, now)
-            if lost and begun:
+        if session is None:
+            if self._initiate(peer, route, helper, now):
                 self._wait(peer, plaintext)
-        if session is not None:
-            path = helper or self._direct(session, route)
-            self._outbox.append((path, peer, session.seal(plaintext, self._ciphers)))
+            return
+        if helper is not None:
+            if self._initiate(peer, route, None, now):
+                self._wait(peer, plaintext)
+        elif now - session.created_at > self.rekey_after:
+            self._initiate(peer, route, None, now)
+        path = helper or self._direct(session, route)
+        self._outbox.append((path, peer, session.seal(plaintext, self._ciphers)))
 
     def _wait(self, peer: NodeId, plaintext: bytes) -> None:
         waiting = self._waiting.setdefault(peer, deque(maxlen=limits.MAX_WAITING_PER_PEER))
@@ -229,9 +233,7 @@ class Endpoint:
     def _our_attempt_wins(self, peer: NodeId) -> bool:
         """Both began at once: the smaller id's handshake is the one that is finished."""
         begun = self._attempt_of.get(peer)
-        return (
-            begun is not None and begun.takes_precedence and self._door.identity.node_id < peer
-        )
+        return begun is not None and begun.takes_precedence and self._door.identity.node_id < peer
 
     def _seal_reply(
         self, kind: int, index: int, remote_index: int, message: bytes, static: bytes | None
@@ -240,9 +242,7 @@ class Endpoint:
         bare = packet.pack_reply(kind, flags, index, remote_index, message)
         return bare + self._door.mac(bare, static)
 
-    def _send_resp(
-        self, resp: bytes, init: packet.Init, path: Path, peer: NodeId | None
-    ) -> None:
+    def _send_resp(self, resp: bytes, init: packet.Init, path: Path, peer: NodeId | None) -> None:
         """Answer, but never with more bytes than came: the address may be a victim's."""
         if isinstance(path, Address) and len(resp) > init.size:
             raise WireError("an INIT shorter than our answer")
@@ -250,11 +250,9 @@ class Endpoint:
 
     def _receive_resp(self, resp: packet.Reply, path: Path, now: Seconds) -> None:
         begun = self._attempts.get(resp.receiver)
-        if begun is None:
+        xx = bool(resp.flags & FLAG_XX)
+        if begun is None or xx is not (begun.static is None):
             raise WireError("an answer to no handshake of ours")
-        xx = begun.static is None
-        if bool(resp.flags & FLAG_XX) is not xx:
-            raise WireError("an answer to another kind of handshake")
         self._door.check_mac_untrusted(resp.covered, resp.mac1, xx=xx)
         # A copy: if somebody else answers at an old address, the right one still may.
         noise = copy.copy(begun.noise)

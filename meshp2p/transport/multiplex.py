@@ -51,10 +51,15 @@ Arrival: TypeAlias = RequestArrived | AnswerArrived | ResetArrived
 
 @attrs.define
 class _Incoming:
-    """A long body on its way to us. One buffer: a list of tiny pieces costs fifty times more."""
+    """A long body on its way to us. One buffer: a list of tiny pieces costs fifty times more.
+
+    Args:
+        limit: Bytes of the whole body.
+        room: Bytes that may still come before its sender has seen more credit leave.
+    """
 
     limit: int
-    uncredited: int = 0
+    room: int = limits.STREAM_CREDIT
     data: bytearray = attrs.field(factory=bytearray)
 
 
@@ -78,6 +83,7 @@ class Multiplexer:
         self._frames: OrderedDict[int, bytes] = OrderedDict()
         self._bulk: deque[int] = deque()
         self._later: deque[int] = deque()
+        self._owed: dict[int, _Incoming] = {}
         self._under_way = 0
         self._outgoing: dict[int, _Outgoing] = {}
         self._incoming: dict[int, _Incoming] = {}
@@ -93,7 +99,7 @@ class Multiplexer:
     @property
     def has_frames(self) -> bool:
         """Whether `take` would give something."""
-        return bool(self._control or self._frames or self._bulk)
+        return bool(self._control or self._owed or self._frames or self._bulk)
 
     @property
     def is_full(self) -> bool:
@@ -189,6 +195,7 @@ class Multiplexer:
 
     def take(self, room: int) -> bytes:
         """The next frames, at most `room` bytes of them: control, calls, then bulk."""
+        self._give_credit()
         taken: list[bytes] = []
         while self._control and len(self._control[0]) <= room:
             taken.append(self._control.popleft())
@@ -206,6 +213,14 @@ class Multiplexer:
             taken.append(self._next_piece(room - _FRAME_HEADER))
             room -= len(taken[-1])
         return b"".join(taken)
+
+    def _give_credit(self) -> None:
+        """Only now: credit counts from the moment at which the sender may know of it."""
+        for stream, entry in self._owed.items():
+            credit = frame.CREDIT_BODY.pack(limits.STREAM_CREDIT - entry.room)
+            entry.room = limits.STREAM_CREDIT
+            self._queue_control(frame.CREDIT, stream, credit)
+        self._owed.clear()
 
     def _has_left(self, stream: int, size: int) -> None:
         if not self._is_own(stream):
@@ -288,9 +303,9 @@ class Multiplexer:
     ) -> None:
         entry = self._incoming[stream]
         entry.data += body
-        entry.uncredited += len(body)
+        entry.room -= len(body)
         self._held += len(body)
-        if entry.uncredited > limits.STREAM_CREDIT:
+        if entry.room < 0:
             raise WireError("more bytes on a stream than it had credit for")
         if len(entry.data) > entry.limit or self._held > limits.MAX_REASSEMBLY:
             self.reset(stream, frame.TOO_LARGE)
@@ -298,13 +313,12 @@ class Multiplexer:
             return
         if end:
             self._complete(stream, arrivals)
-        elif entry.uncredited > limits.STREAM_CREDIT // 2:
-            credit = frame.CREDIT_BODY.pack(entry.uncredited)
-            entry.uncredited = 0
-            self._queue_control(frame.CREDIT, stream, credit)
+        elif entry.room < limits.STREAM_CREDIT // 2:
+            self._owed[stream] = entry
 
     def _complete(self, stream: int, arrivals: list[Arrival]) -> None:
         entry = self._incoming.pop(stream)
+        self._owed.pop(stream, None)
         self._held -= len(entry.data)
         data = bytes(entry.data)
         if stream in self._expected:
@@ -348,6 +362,7 @@ class Multiplexer:
         self._expected.pop(stream, None)
         self._unanswered.discard(stream)
         entry = self._incoming.pop(stream, None)
+        self._owed.pop(stream, None)
         if entry is not None:
             self._held -= len(entry.data)
         queued = self._frames.pop(stream, None)

@@ -149,9 +149,7 @@ def _parse_reply(data: bytes) -> Reply:
         raise WireError("a handshake answer that is too short")
     kind, flags, _, sender, receiver = _REPLY_HEADER.unpack_from(data)
     covered, mac1 = data[:-MAC_BYTES], data[-MAC_BYTES:]
-    return Reply(
-        kind, flags, sender, receiver, _noise(covered, _REPLY_HEADER.size), covered, mac1
-    )
+    return Reply(kind, flags, sender, receiver, _noise(covered, _REPLY_HEADER.size), covered, mac1)
 
 
 def _noise(covered: bytes, at: int) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, TypeAlias
 
 import msgpack
@@ -18,7 +19,6 @@ _MSGPACK_ERRORS: Final = (
     OverflowError,
     msgpack.exceptions.UnpackException,
 )
-_SHALLOW: Final = (int, str, bytes, float, bool, type(None))
 
 _packer = msgpack.Packer(use_bin_type=True, strict_types=False, autoreset=True)
 
@@ -40,8 +40,15 @@ def unpack_untrusted(data: bytes) -> Value:
     Raises:
         WireError: And nothing else, whatever `data` holds.
     """
+    value = _unpack(data)
+    if type(value) is list or type(value) is dict:
+        check_shape_untrusted(value)
+    return value
+
+
+def _unpack(data: bytes) -> Value:
     try:
-        value = msgpack.unpackb(
+        return msgpack.unpackb(  # type: ignore[no-any-return]  # msgpack's stubs say Any
             data,
             raw=False,
             strict_map_key=True,
@@ -52,9 +59,6 @@ def unpack_untrusted(data: bytes) -> Value:
         )
     except _MSGPACK_ERRORS as error:
         raise WireError(f"not MessagePack: {type(error).__name__}") from error
-    if type(value) is list or type(value) is dict:
-        _check_shape(value)
-    return value  # type: ignore[no-any-return]  # shape checked above
 
 
 def unpack_list_untrusted(data: bytes, at_least: int) -> list[Value]:
@@ -69,22 +73,47 @@ def unpack_list_untrusted(data: bytes, at_least: int) -> list[Value]:
     return value
 
 
-def _check_shape(top: list[Value] | dict[str, Value]) -> None:
-    """Refuse what nests too deeply or holds too many values (a 60-fold memory bomb)."""
+def unpack_head_untrusted(data: bytes, at_least: int) -> list[Value]:
+    """As `unpack_list_untrusted`, for at most `limits.MAX_HEAD` bytes, shape unchecked.
+
+    So few bytes can neither nest nor hold enough to do harm; whoever reads the fields
+    checks each one's type, and passes what may hold more through `check_shape_untrusted`.
+
+    Raises:
+        WireError: And nothing else, whatever `data` holds.
+    """
+    if len(data) > limits.MAX_HEAD:
+        raise WireError(f"a head of {len(data)} bytes")
+    value = _unpack(data)
+    if type(value) is not list or len(value) < at_least:
+        raise WireError(f"not a list of at least {at_least} elements")
+    return value
+
+
+def check_shape_untrusted(top: list[Value] | dict[str, Value]) -> None:
+    """Refuse what nests too deeply or holds too many values (a 60-fold memory bomb).
+
+    Raises:
+        WireError: It does, or a map in it has a key that is not text.
+    """
     level: list[list[Value] | dict[str, Value]] = [top]
     seen = 0
     for _ in range(limits.MAX_DEPTH):
         deeper: list[list[Value] | dict[str, Value]] = []
         for container in level:
-            values = container
+            seen += len(container)
             if type(container) is dict:
-                if not all(type(key) is str for key in container):
-                    raise WireError("a map whose keys are not strings")
-                values = list(container.values())
-            seen += len(values)
-            if seen > limits.MAX_NODES:
-                raise WireError(f"more than {limits.MAX_NODES} values")
-            deeper += [value for value in values if type(value) is list or type(value) is dict]  # type: ignore[misc]
+                for key in container:
+                    if type(key) is not str:
+                        raise WireError("a map whose keys are not strings")
+                values: Iterable[Value] = container.values()
+            else:
+                values = container
+            for value in values:
+                if type(value) is list or type(value) is dict:
+                    deeper.append(value)
+        if seen > limits.MAX_NODES:
+            raise WireError(f"more than {limits.MAX_NODES} values")
         if not deeper:
             return
         level = deeper

@@ -98,18 +98,18 @@ class RequestHead:
         Raises:
             WireError: And nothing else, whatever `data` holds.
         """
-        fields = codec.unpack_list_untrusted(data, _REQUEST_FIELDS)
+        fields = codec.unpack_head_untrusted(data, _REQUEST_FIELDS)
         head = cls(*fields[:_REQUEST_FIELDS])  # type: ignore[arg-type]  # checked below
         head._check()
         return head
 
     def _check(self) -> None:
-        texts = (self.method, self.key, self.correlation_id)
-        numbers = (self.remaining_ms, self.priority, self.flags, self.hops, self.timestamp)
-        if not all(type(text) is str and len(text) <= _MAX_TEXT for text in texts):
-            raise WireError("a request head with a bad text")
-        if not all(type(number) is int and 0 <= number < _U64 for number in numbers):
-            raise WireError("a request head with a bad number")
+        for text in (self.method, self.key, self.correlation_id):
+            if type(text) is not str or len(text) > _MAX_TEXT:
+                raise WireError("a request head with a bad text")
+        for number in (self.remaining_ms, self.priority, self.flags, self.hops, self.timestamp):
+            if type(number) is not int or not 0 <= number < _U64:
+                raise WireError("a request head with a bad number")
         if (
             type(self.call_id) is not bytes
             or len(self.call_id) != CALL_ID_BYTES
@@ -119,10 +119,13 @@ class RequestHead:
             raise WireError("a request head with a bad id")
         if type(self.path) is not list or len(self.path) > limits.MAX_HOPS:
             raise WireError("a request head with a bad path")
-        if not all(type(node) is bytes and len(node) == CALL_ID_BYTES for node in self.path):
-            raise WireError("a request head with a bad path")
+        for node in self.path:
+            if type(node) is not bytes or len(node) != CALL_ID_BYTES:
+                raise WireError("a request head with a bad path")
         if type(self.metadata) is not dict:
             raise WireError("a request head with bad metadata")
+        if self.metadata:
+            codec.check_shape_untrusted(self.metadata)
 
 
 @attrs.define
@@ -156,13 +159,15 @@ class ResponseHead:
         Raises:
             WireError: And nothing else, whatever `data` holds.
         """
-        fields = codec.unpack_list_untrusted(data, _RESPONSE_FIELDS)
+        fields = codec.unpack_head_untrusted(data, _RESPONSE_FIELDS)
         status, started, load, retry_after, metadata = fields[:_RESPONSE_FIELDS]
         for number in (status, load, retry_after):
             if type(number) is not int or not 0 <= number < _U64:
                 raise WireError("a response head with a bad number")
         if type(started) is not bool or type(metadata) is not dict:
             raise WireError("a response head with a bad field")
+        if metadata:
+            codec.check_shape_untrusted(metadata)
         return cls(
             cast("int", status), started, cast("int", load), cast("int", retry_after), metadata
         )

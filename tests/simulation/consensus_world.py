@@ -41,7 +41,7 @@ from meshp2p.consensus.quorum import MAJORITY
 from meshp2p.consensus.vote import CALL, CALLS
 from meshp2p.effects import Persist, Record
 from meshp2p.identity.credential import without_transport
-from meshp2p.identity.keys import Crypto, OpenSSL
+from meshp2p.identity.keys import OpenSSL
 from meshp2p.identity.node import NodeIdentity
 from meshp2p.identity.trust import MeshKeys, Trust
 from meshp2p.ids import NodeId, Seconds
@@ -72,13 +72,13 @@ CHEAP = CheapCrypto()
 
 
 @cache
-def mesh_of(crypto: Crypto, mesh: str = "mesh") -> MeshKeys:
+def mesh_of(crypto: OpenSSL, mesh: str = "mesh") -> MeshKeys:
     """The keys of a mesh, from its name alone."""
     return MeshKeys.from_easy_key(hashlib.sha256(mesh.encode()).digest(), "default", crypto)
 
 
 @cache
-def identity_of(name: str, crypto: Crypto, mesh: str = "mesh") -> NodeIdentity:
+def identity_of(name: str, crypto: OpenSSL, mesh: str = "mesh") -> NodeIdentity:
     """Somebody's keys, from the name alone."""
     return NodeIdentity.self_issued(
         crypto,
@@ -103,7 +103,7 @@ def elector_of(identity: NodeIdentity, weight: int = 1) -> Elector:
     )
 
 
-def proposal_of(*names: str, crypto: Crypto = CHEAP, **changes: Any) -> Proposal:  # noqa: ANN401
+def proposal_of(*names: str, crypto: OpenSSL = CHEAP, **changes: Any) -> Proposal:  # noqa: ANN401
     """A vote of these people between yes and no, called by the first of them."""
     people = [elector_of(identity_of(name, crypto)) for name in names]
     people = [attrs.evolve(person, chain=without_transport(person.chain)) for person in people]
@@ -134,6 +134,7 @@ class Host:
     Args:
         bidder: What its user bids; `voter`, how it votes.
         ran: Work that was begun: capability and fencing token.
+        silent: It hears nothing and says nothing, but no connection breaks.
     """
 
     name: str
@@ -147,6 +148,7 @@ class Host:
     ran: list[tuple[str, int]] = attrs.field(factory=list)
     handler: Callable[[bytes], bytes] = bytes
     unsynced: list[tuple[Record, ...]] = attrs.field(factory=list)
+    silent: bool = False
 
     @property
     def id(self) -> NodeId:
@@ -183,7 +185,7 @@ class World:
         *names: str,
         seed: int = 0,
         faults: Faults | None = None,
-        crypto: Crypto = CHEAP,
+        crypto: OpenSSL = CHEAP,
         config: Config | None = None,
     ) -> None:
         self.now: Seconds = 100.0
@@ -237,7 +239,7 @@ class World:
                 del self._tickets[ticket]
                 self._after(self._delay(), partial(self._reply, asker, life, token, None, b""))
 
-    def vote(self, caller: str, options: Iterable[str] = ("yes", "no"), **rules: Any) -> int:
+    def vote(self, caller: str, options: Iterable[str] = ("yes", "no"), **rules: Any) -> int:  # noqa: ANN401
         """Call a vote of everybody; return its number."""
         number = next(self.numbers)
         electors = [elector_of(host.identity) for host in self.hosts.values()]
@@ -333,6 +335,8 @@ class World:
         self._after(ask.timeout, timeout)
 
     def _arrive(self, asker: Host, life: int, target: Host, ask: Ask) -> None:
+        if target.silent:
+            return
         if target.node is None:
             self._after(self._delay(), partial(self._reply, asker, life, ask.token, None, b""))
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from random import Random
 
 import pytest
@@ -77,19 +78,27 @@ def test_a_disk_that_lies_is_found_out() -> None:
     """The watch does notice when promises leave before they are durable."""
     faults = Faults(double=0.6, crash=0.3, disk_lies=True)
     with pytest.raises(Violation):
-        for seed in range(200):
-            live_through(seed, faults)
+        _live_through_all(range(200), faults)
 
 
 def test_more_traitors_than_the_rule_allows_for_are_found_out() -> None:
     """The watch does notice two outcomes, when a vote is called that tolerates nobody."""
-    world_of = Faults(double=0.3, traitors=frozenset({"carol", "dave"}))
+    faults = Faults(double=0.3, traitors=frozenset({"carol", "dave"}))
     with pytest.raises(Violation, match="V1"):
-        for seed in range(100):
-            world = World(*PEOPLE, seed=seed, faults=world_of)
-            world["alice"].voter, world["bob"].voter = _says_yes, _says_no
-            world.vote("alice", faulty=0)
-            world.run_for(10)
+        _vote_with_traitors(range(100), faults)
+
+
+def _live_through_all(seeds: Iterable[int], faults: Faults) -> None:
+    for seed in seeds:
+        live_through(seed, faults)
+
+
+def _vote_with_traitors(seeds: Iterable[int], faults: Faults) -> None:
+    for seed in seeds:
+        world = World(*PEOPLE, seed=seed, faults=faults)
+        world["alice"].voter, world["bob"].voter = _says_yes, _says_no
+        world.vote("alice", faulty=0)
+        world.run_for(10)
 
 
 def _says_yes(_call: VoteCall) -> object:

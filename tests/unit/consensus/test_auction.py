@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import attrs
 import pytest
@@ -22,8 +23,9 @@ from meshp2p.consensus import (
     Run,
 )
 from meshp2p.consensus.auction import AWARDED, CLAIM, OFFER
-from meshp2p.consensus.award import AwardNote, bids_root
+from meshp2p.consensus.award import AcceptanceNote, AwardNote, bids_root
 from meshp2p.consensus.bidder import ACCEPTANCES
+from meshp2p.consensus.envelope import sign
 from meshp2p.consensus.epochs import AWARDS
 from meshp2p.consensus.offer import Announcement
 from meshp2p.consensus.scoring import Policy
@@ -90,13 +92,8 @@ def test_an_auction_closes_as_soon_as_all_have_answered() -> None:
 def test_an_auction_closes_without_the_silent() -> None:
     """Carol never answers; bob has the work when time is up."""
     world = market(bob=5, carol=3)
-    world["carol"].voter = world["carol"].voter
-    node = world["alice"].node
-    assert node is not None
-    number = world.auction("alice", close_after=0.2, at_most=3)
-    carol = world["carol"]
-    carol.node = None  # silent: nothing is reset
-    carol.life += 1
+    world["carol"].silent = True
+    number = world.auction("alice", close_after=0.2)
     world.run_for(2)
     award = ended(world, number).value
     assert isinstance(award, AwardData)
@@ -159,22 +156,6 @@ def test_when_everyone_who_bid_dies_the_user_hears_that_it_may_have_run() -> Non
     assert error.maybe_executed
 
 
-def test_work_that_is_not_done_in_time_says_so() -> None:
-    """The result's number gets the error; the award stands."""
-    world = market(bob=5)
-    number = world.auction("alice", deadline=1.0)
-    while not world["bob"].ran:
-        world.run_for(0.001)
-    world["bob"].node = None
-    world["bob"].life += 1
-    world.run_for(2)
-    award = ended(world, number).value
-    assert isinstance(award, AwardData)
-    error = ended(world, award.number).error
-    assert isinstance(error, DeadlineExceeded)
-    assert error.maybe_executed
-
-
 def test_a_task_with_a_key_goes_on_counting_after_a_restart() -> None:
     """A worker of the old epoch can so be told from one of the new."""
     world = market(bob=5)
@@ -232,7 +213,7 @@ def test_a_score_that_fails_is_the_users_fault(score: object) -> None:
     "rules",
     [{"sealed": True}, {"budget": -1}, {"key": "k" * 200}, {"body": bytes(1 << 20)}],
 )
-def test_an_auction_that_cannot_be_is_refused_in_words(rules: dict[str, object]) -> None:
+def test_an_auction_that_cannot_be_is_refused_in_words(rules: dict[str, Any]) -> None:
     """Before anything is signed or sent."""
     with pytest.raises(UsageError):
         market(bob=5).auction("alice", **rules)
@@ -351,14 +332,12 @@ class Deal:
         assert isinstance(award, Ask)
         self.award = award
 
-    def forged_award(self, signer: NodeIdentity = ALICE, **changes: object) -> bytes:
+    def forged_award(self, signer: NodeIdentity = ALICE, **changes: Any) -> bytes:  # noqa: ANN401
         """Another award for the same bid."""
         statement, arguments = codec.unpack_list_untrusted(self.award.body, 2)
         note = attrs.evolve(AwardNote.read_untrusted(statement), **changes)
-        payload = codec.pack(note.to_fields())
-        domain = b"meshp2p/award/1\0" + signer.keys.group_id
-        signature = CHEAP.sign(signer.node_private, domain + payload)
-        return codec.pack([payload + signature, arguments])
+        forged = sign(CHEAP, signer.node_private, "award", signer.keys.group_id, note.to_fields())
+        return codec.pack([forged, arguments])
 
 
 def test_the_bidder_sees_the_offer_but_not_the_arguments() -> None:
@@ -459,7 +438,7 @@ def test_two_awards_of_one_epoch_are_never_both_accepted() -> None:
         {"task_id": bytes(32)},
     ],
 )
-def test_an_award_of_something_else_is_declined(changes: dict[str, object]) -> None:
+def test_an_award_of_something_else_is_declined(changes: dict[str, Any]) -> None:
     """Only what was offered and bid for, at that price."""
     deal = Deal()
     refusal(deal.bob.ask(AWARDED, deal.forged_award(**changes)))
@@ -470,6 +449,8 @@ def test_an_award_by_somebody_else_is_declined() -> None:
     deal = Deal()
     assert "not signed" in refusal(deal.bob.ask(AWARDED, deal.forged_award(signer=CAROL)))
     assert "not signed" in refusal(deal.bob.ask(AWARDED, deal.award.body, peer=CAROL))
+    in_alices_name = deal.forged_award(signer=CAROL)
+    assert "not signed" in refusal(deal.bob.ask(AWARDED, in_alices_name, peer=CAROL))
 
 
 def test_an_award_without_a_bid_is_declined() -> None:
@@ -527,10 +508,41 @@ def test_late_bids_are_counted_and_ignored() -> None:
     assert alice.node.auctions.late == 1
 
 
-def test_a_forged_acceptance_is_none() -> None:
+def test_a_bid_that_comes_while_the_award_is_written_is_too_late() -> None:
+    """What the award names as all bids stays all bids."""
+    alice, bob, carol = Bench(ALICE), Bench(BOB), Bench(CAROL)
+    asks = alice.hold(BOB, CAROL)
+    bid = given(bob.run(bob.ask(OFFER, asks[BOB.node_id].body), [9]))
+    late = given(carol.run(carol.ask(OFFER, asks[CAROL.node_id].body), [1]))
+    alice.reply(asks[BOB.node_id], bid)
+    alice.node.receive_deadline(now=NOW + 1.0)
+    writing = alice.node.outputs()
+    assert alice.reply(asks[CAROL.node_id], late) == []
+    (award,) = alice.persisted(writing)
+    assert isinstance(award, Ask)
+    accepted = given(bob.persisted(bob.ask(AWARDED, award.body)))
+    awarded, _ = alice.reply(award, accepted)
+    assert isinstance(awarded, Finished)
+    assert isinstance(awarded.value, AwardData)
+    assert [placed.bidder for placed in awarded.value.bids] == [BOB.node_id]
+    assert len(awarded.value.transcript.bids) == 1
+    assert alice.node.auctions.late == 1
+
+
+@pytest.mark.parametrize("forgery", ["nonsense", "signature", "another award"])
+def test_a_forged_acceptance_is_none(forgery: str) -> None:
     """The next bidder is awarded instead; here there is none."""
     deal = Deal()
-    (finished,) = deal.alice.reply(deal.award, b"accepted!")
+    genuine = given(deal.bob.persisted(deal.bob.ask(AWARDED, deal.award.body)))
+    another = attrs.evolve(AcceptanceNote.read_untrusted(genuine), award=bytes(32))
+    forged = {
+        "nonsense": b"accepted!",
+        "signature": genuine[:-1] + bytes([genuine[-1] ^ 1]),
+        "another award": sign(
+            CHEAP, BOB.node_private, "accept", BOB.keys.group_id, another.to_fields()
+        ),
+    }[forgery]
+    (finished,) = deal.alice.reply(deal.award, forged)
     assert isinstance(finished, Finished)
     assert isinstance(finished.error, NoBids)
     assert deal.alice.node.auctions.forged == 1
@@ -579,17 +591,22 @@ def test_what_the_handler_raised_reaches_the_owner() -> None:
     assert (finished.error.type, finished.error.message) == ("ValueError", "no such file")
 
 
-def test_a_forged_result_is_no_result() -> None:
+@pytest.mark.parametrize("forgery", ["result", "signature"])
+def test_a_forged_result_is_no_result(forgery: str) -> None:
     """The winner's own signature covers it."""
     deal = Deal()
     begun = deal.bob.persisted(deal.bob.ask(AWARDED, deal.award.body))
     _, claim = deal.alice.reply(deal.award, given(begun))
     assert isinstance(claim, Ask)
     deal.bob.run(begun, "done")
-    note, _ = codec.unpack_list_untrusted(given(deal.bob.ask(CLAIM, claim.body)), 2)
-    (finished,) = deal.alice.reply(claim, codec.pack([note, codec.pack("other")]))
+    note, result = codec.unpack_list_untrusted(given(deal.bob.ask(CLAIM, claim.body)), 2)
+    assert isinstance(note, bytes)
+    damaged = note[:-1] + bytes([note[-1] ^ 1])
+    forged = [note, codec.pack("other")] if forgery == "result" else [damaged, result]
+    (finished,) = deal.alice.reply(claim, codec.pack(forged))
     assert isinstance(finished, Finished)
     assert isinstance(finished.error, PeerLost)
+    assert deal.alice.node.auctions.forged == 1
 
 
 def test_only_the_owner_gets_the_result() -> None:
@@ -617,6 +634,23 @@ def test_a_broken_connection_is_tried_once_more() -> None:
     assert isinstance(finished.error, PeerLost)
 
 
+def test_work_that_is_not_done_in_time_says_so() -> None:
+    """The result's number gets the error; the award stands."""
+    deal = Deal()
+    begun = deal.bob.persisted(deal.bob.ask(AWARDED, deal.award.body))
+    awarded, claim = deal.alice.reply(deal.award, given(begun))
+    assert isinstance(awarded, Finished)
+    assert isinstance(awarded.value, AwardData)
+    assert isinstance(claim, Ask)
+    late = deal.alice.node.receive_answer(claim.token, None, b"", lost=False, now=NOW + 20.0)
+    assert late
+    deal.alice.node.receive_deadline(now=NOW + 20.0)
+    (finished,) = deal.alice.node.outputs()
+    assert isinstance(finished, Finished)
+    assert isinstance(finished.error, DeadlineExceeded)
+    assert (finished.number, finished.error.maybe_executed) == (awarded.value.number, True)
+
+
 def test_a_result_too_large_to_send_is_an_error_that_says_so() -> None:
     """Instead of a connection that breaks."""
     deal = Deal()
@@ -638,6 +672,15 @@ def test_nothing_is_kept_once_the_deadline_has_passed() -> None:
     assert deal.bob.node.next_deadline() == float("inf")
     note = AwardNote.read_untrusted(codec.unpack_list_untrusted(deal.award.body, 2)[0])
     assert "no such work" in refusal(deal.bob.ask(CLAIM, codec.pack([note.task_id, 1])))
+
+
+def test_a_disk_slower_than_the_deadline_begins_nothing() -> None:
+    """The owner has been refused by then; nobody wants the work any more."""
+    deal = Deal()
+    writing = deal.bob.ask(AWARDED, deal.award.body)
+    deal.bob.node.receive_deadline(now=NOW + 30.0)
+    assert "deadline" in refusal(deal.bob.node.outputs())
+    assert deal.bob.persisted(writing) == []
 
 
 def test_one_key_is_one_auction_at_a_time() -> None:

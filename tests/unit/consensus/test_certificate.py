@@ -10,7 +10,14 @@ import attrs
 from meshp2p.consensus import Certificate, verify
 from meshp2p.consensus.ballot import CastBallot, Proposal
 from meshp2p.consensus.envelope import PPM
-from meshp2p.identity.credential import TRANSPORT, parse_chain_untrusted, without_transport
+from meshp2p.identity.credential import (
+    NODE,
+    TRANSPORT,
+    Block,
+    pack_chain,
+    parse_chain_untrusted,
+    without_transport,
+)
 from tests.simulation import consensus_world
 from tests.simulation.consensus_world import REAL, UNIX, elector_of, identity_of, mesh_of
 
@@ -139,6 +146,17 @@ def test_a_ballot_of_a_stranger_spoils_the_certificate() -> None:
     assert not certificate_of(votes, proposal).verify(ROOT).valid
 
 
+def test_a_ballot_signed_beside_another_journal_spoils_the_certificate() -> None:
+    """Bob with a wiped disk is not the bob who was listed: he has forgotten how he voted."""
+    call = proposal_of("alice", "bob").sign(REAL, identity_of("alice", REAL).node_private, GROUP)
+    pid, bob = Proposal.read_untrusted(call).pid, identity_of("bob", REAL)
+    wiped = CastBallot(pid=pid, elector=bob.node_id, journal_id=bytes(16), choice=YES)
+    ballots = [sign_ballot("alice", pid, YES), wiped.sign(REAL, bob.node_private, GROUP)]
+    verdict = Certificate.assemble(GROUP, call, ballots).verify(ROOT)
+    assert not verdict.valid
+    assert "no elector" in verdict.explanation
+
+
 def test_a_ballot_of_another_vote_spoils_the_certificate() -> None:
     """A yes to one question is no yes to another."""
     pid = DECIDED.proposal.pid
@@ -159,6 +177,29 @@ def test_an_elector_with_somebody_elses_chain_is_refused() -> None:
     verdict = certificate_of([("alice", YES), ("mallory", YES)], proposal).verify(ROOT)
     assert not verdict.valid
     assert "belongs to somebody else" in verdict.explanation
+
+
+def test_nobody_votes_under_a_handle_that_its_credential_does_not_give() -> None:
+    """Mallory may be called mallory, so the minutes cannot call it bob."""
+    mallory, keys = identity_of("mallory", REAL), mesh_of(REAL)
+    assert keys.root_private is not None
+    block = Block.issue(
+        REAL,
+        keys.root_private,
+        kind=NODE,
+        mesh_id=keys.mesh_id,
+        subject=mallory.node_public,
+        namespaces=("default",),
+        not_before=int(UNIX),
+        not_after=int(UNIX) + 3_600,
+        handles=("mallory",),
+    )
+    person = attrs.evolve(elector_of(mallory), chain=pack_chain([block]))
+    votes = [("alice", YES), ("mallory", YES)]
+    for handle, valid in (("mallory", True), ("bob", False)):
+        people = (proposal_of("alice").electors[0], attrs.evolve(person, handle=handle))
+        proposal = proposal_of("alice", electors=people)
+        assert certificate_of(votes, proposal).verify(ROOT).valid is valid
 
 
 def test_credentials_are_judged_as_of_the_call() -> None:

@@ -31,6 +31,7 @@ from tests.simulation.consensus_world import (
 
 FIVE = ("alice", "bob", "carol", "dave", "erin")
 NOW = 50.0
+ALICE, BOB = (identity_of(name, CHEAP) for name in ("alice", "bob"))
 
 
 def world_that_says(**opinions: str | None) -> World:
@@ -59,7 +60,10 @@ def test_a_majority_decides_and_can_prove_it() -> None:
     assert result.confidence == pytest.approx(0.8)
     root = mesh_of(CHEAP).root_public
     assert result.certificate.verify(root, crypto=CHEAP).outcome == "yes"
-    assert {b.handle: b.option for b in result.ballots}.items() >= {"alice": "yes", "bob": "yes"}.items()
+    assert {b.handle: b.option for b in result.ballots}.items() >= {
+        "alice": "yes",
+        "bob": "yes",
+    }.items()
 
 
 def test_three_to_two_is_undecided_while_one_member_may_vote_twice() -> None:
@@ -153,7 +157,7 @@ def test_a_vote_that_cannot_be_is_refused_in_words(rules: dict[str, Any], names:
 class Bench:
     """Bob's node alone on a bench, asked by alice."""
 
-    identity: NodeIdentity = identity_of("bob", CHEAP)
+    identity: NodeIdentity = BOB
     stored: dict[tuple[str, bytes], bytes] = attrs.field(factory=dict)
     node: Participant = attrs.field(init=False)
     tickets: itertools.count[int] = attrs.field(factory=itertools.count)
@@ -195,7 +199,7 @@ class Bench:
         return self.node.outputs()
 
 
-def call_of(*names: str, signer: str = "alice", **changes: object) -> bytes:
+def call_of(*names: str, signer: str = "alice", **changes: Any) -> bytes:  # noqa: ANN401
     """Alice's signed call to these people."""
     private = identity_of(signer, CHEAP).node_private
     return proposal_of(*names, **changes).sign(CHEAP, private, mesh_of(CHEAP).group_id)
@@ -313,7 +317,7 @@ def test_a_call_that_somebody_else_signed_is_refused() -> None:
 @pytest.mark.parametrize(
     "changes", [{"mesh_id": bytes(16)}, {"namespace": "other"}, {"shared": False}]
 )
-def test_a_call_of_another_mesh_is_refused(changes: dict[str, object]) -> None:
+def test_a_call_of_another_mesh_is_refused(changes: dict[str, Any]) -> None:
     """Also one that hides that all members hold the root's key."""
     assert "another mesh" in refusal(Bench().ask(call_of("alice", "bob", **changes)))
 
@@ -380,7 +384,7 @@ def test_the_voter_is_told_what_it_is_about() -> None:
 # -- One caller, step by step
 
 
-def calling(identity: NodeIdentity = identity_of("alice", CHEAP)) -> tuple[Participant, list[Output]]:
+def calling(identity: NodeIdentity = ALICE) -> tuple[Participant, list[Output]]:
     """Alice has just called a vote with bob."""
     bench = Bench(identity)
     people = [elector_of(identity), elector_of(identity_of("bob", CHEAP))]
@@ -411,12 +415,12 @@ def test_forged_ballots_are_counted_and_ignored() -> None:
     pid = Proposal.read_untrusted(asks[0].body).pid
     mallory = identity_of("mallory", CHEAP)
     bob = identity_of("bob", CHEAP)
-    forged = CastBallot(
-        pid=pid, elector=bob.node_id, journal_id=bob.journal_id, choice=(0,)
-    ).sign(CHEAP, mallory.node_private, bob.keys.group_id)
-    genuine = CastBallot(
-        pid=pid, elector=bob.node_id, journal_id=bob.journal_id, choice=(0,)
-    ).sign(CHEAP, bob.node_private, bob.keys.group_id)
+    forged = CastBallot(pid=pid, elector=bob.node_id, journal_id=bob.journal_id, choice=(0,)).sign(
+        CHEAP, mallory.node_private, bob.keys.group_id
+    )
+    genuine = CastBallot(pid=pid, elector=bob.node_id, journal_id=bob.journal_id, choice=(0,)).sign(
+        CHEAP, bob.node_private, bob.keys.group_id
+    )
     to_bob = next(ask for ask in asks if ask.to == bob.node_id)
     to_self = next(ask for ask in asks if ask.to != bob.node_id)
     node.receive_answer(to_bob.token, 0, forged, lost=False, now=NOW)

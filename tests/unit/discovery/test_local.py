@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 import subprocess
@@ -181,6 +182,31 @@ def test_two_who_sweep_at_once_do_not_take_each_other_for_the_owner(folder: Path
     for thread in threads:
         thread.join()
     assert seen == []
+
+
+def test_two_never_sweep_at_once(folder: Path) -> None:
+    """While one sweeps another waits for the next look: it could hit a new owner."""
+    folder.mkdir(parents=True, mode=0o700)
+    path_of(BOB, folder).write_bytes(pack_entry(BOB))
+    sweeper = os.open(folder, os.O_RDONLY)
+    fcntl.flock(sweeper, fcntl.LOCK_EX)
+
+    assert LocalDirectory(folder).list_others() == []
+    assert path_of(BOB, folder).exists()
+    os.close(sweeper)
+    assert LocalDirectory(folder).list_others() == []
+    assert not path_of(BOB, folder).exists()
+
+
+def test_a_node_that_stops_late_leaves_the_entry_of_its_successor(folder: Path) -> None:
+    """Nobody who holds a name for ever stops a start, or takes the new entry along."""
+    stuck, successor = LocalDirectory(folder), LocalDirectory(folder)
+    stuck.publish(BOB)
+    successor.publish(moved := neighbour(2, "bob", port=7002))
+    stuck.withdraw()
+
+    assert LocalDirectory(folder).list_others() == [moved]
+    successor.withdraw()
 
 
 def test_an_entry_that_somebody_tidied_away_comes_back(folder: Path) -> None:

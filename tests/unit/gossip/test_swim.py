@@ -284,6 +284,18 @@ def test_a_stall_is_noticed_by_whatever_comes_first() -> None:
     assert [state_of(alice, name) for name in ("bob", "carol")] == ["alive", "alive"]
 
 
+def test_a_stall_is_forgiven_once() -> None:
+    """What is found out after a stall counts, while the overdue deadline still waits."""
+    alice, *_ = circle("alice", "bob", "carol")
+    at, *_ = first_probe(alice)
+    alice.receive(id_of("carol"), ping(), now=at + 3.0)
+
+    alice.evidence(id_of("bob"), "refused", now=at + 3.0)
+    alice.evidence(id_of("bob"), "refused", now=at + 3.01)
+
+    assert state_of(alice, "bob") == "dead"
+
+
 def test_missed_ticks_are_gone() -> None:
     """After a stall a node probes as before, and does not make up for lost time."""
     alice, *_ = circle("alice", "bob", "carol", "dave", "erin", "frank")

@@ -177,6 +177,7 @@ def test_records_of_another_mesh_are_not_believed() -> None:
     "claim",
     [
         {"handle": "deploy"},
+        {"namespace": "lab"},
         {"role": "governor"},
         {"capabilities": (CapabilityInfo("prod.deploy"),)},
         {"transport_key": bytes(32)},
@@ -185,7 +186,7 @@ def test_records_of_another_mesh_are_not_believed() -> None:
 def test_nobody_claims_more_than_its_credential_allows(claim: dict[str, Any]) -> None:
     """Nobody can be @deploy, or announce a capability, without leave from the root."""
     alice, bob = swim_of("alice"), identity_of("bob")
-    chain = narrow_chain_of_bob()
+    chain = narrow_chain_of_bob("*")
     modest = Body(
         node_key=bob.node_public,
         transport_key=bob.transport_public,
@@ -206,7 +207,19 @@ def test_nobody_claims_more_than_its_credential_allows(claim: dict[str, Any]) ->
     assert alice.directory.by_handle("deploy") == []
 
 
-def narrow_chain_of_bob() -> bytes:
+def test_a_credential_for_another_namespace_opens_nothing_here() -> None:
+    """Leave to be in the lab is no leave to be here, whoever vouches with a signature."""
+    alice, bob = swim_of("alice"), swim_of("bob")
+    line, body, _ = wire_of(bob)
+
+    hear_record(alice, "bob", [line, body, narrow_chain_of_bob("lab")])
+    assert alice.member(id_of("bob")) is None
+
+    hear_record(alice, "bob", [line, body, narrow_chain_of_bob("default")])
+    assert alice.member(id_of("bob")) is not None
+
+
+def narrow_chain_of_bob(*namespaces: str) -> bytes:
     """A chain by which bob may be @bob, a worker, and announce `code.*` only."""
     bob, keys = identity_of("bob"), keys_of()
     assert keys.root_private is not None
@@ -215,7 +228,7 @@ def narrow_chain_of_bob() -> bytes:
         keys.root_private,
         kind=NODE,
         subject=bob.node_public,
-        namespaces=("default",),
+        namespaces=namespaces,
         roles=("worker",),
         handles=("bob",),
         announces=("code.*",),

@@ -206,6 +206,17 @@ print(full, told.get(), sorted(journal.load()))
     assert run(script, tmp_path / "journal") == "False True [('ballots', b'later')]\n"
 
 
+def test_what_cannot_be_written_spoils_nothing_later(tmp_path: Path) -> None:
+    """Even a record that SQLite cannot take fails alone, and leaves no open transaction."""
+    answers = Answers()
+    with opened(tmp_path / "journal", answers) as journal:
+        journal.start_writing(1, (*ballot(b"no"), Record("\ud800", b"half a character", b"")))
+        assert answers.next() == (1, False)
+        journal.start_writing(2, ballot(b"yes", b"second"))
+        assert answers.next() == (2, True)
+        assert journal.load() == {("ballots", b"second"): b"yes"}
+
+
 def test_a_listener_that_fails_does_not_silence_the_rest() -> None:
     """An error in one answer keeps no other promise waiting."""
     answers = Answers()
@@ -327,8 +338,8 @@ def _damaged_page(path: Path) -> None:
     with opened(path, Answers()) as journal:
         journal.start_writing(1, ballot(bytes(50_000)))
     with path.open("r+b") as file:
-        file.seek(4_096)
-        file.write(b"\xff" * 12_288)
+        file.seek(8_192)  # the third page: what was promised, not what the file is
+        file.write(b"\xff" * 4_096)
 
 
 def _damaged_truncation(path: Path) -> None:

@@ -1,0 +1,50 @@
+"""From the words of a command line to an exit status."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+from meshp2p.cli import output
+from meshp2p.cli.arguments import parser
+from meshp2p.errors import MeshError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: Words after the program's name; None for this process's own.
+
+    Returns:
+        The exit status, see `output`.
+    """
+    words = sys.argv[1:] if argv is None else list(argv)
+    as_json = "--json" in words
+    try:
+        options = parser().parse_args(words)
+        if options.command == "demo":
+            from meshp2p.cli.demo import play
+
+            return play(as_json=options.json)
+        if options.command == "up":
+            from meshp2p.cli.up import up
+
+            return up(options)
+        if options.command == "call":
+            from meshp2p.cli.call import call
+
+            return call(options)
+        from meshp2p.cli.look import discover, status
+
+        return status(options) if options.command == "status" else discover(options)
+    except MeshError as error:
+        return output.fail(error, as_json=as_json)
+    except KeyboardInterrupt:
+        return output.interrupted(as_json=as_json)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough. Python would complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE

@@ -1,0 +1,65 @@
+"""Mathematics that anybody could break but nobody here does: a fraction of the time.
+
+Formats, lengths and what fails when stay those of `identity.keys.OpenSSL`; datagrams and
+records are really sealed. Never use it outside a simulation.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Final
+
+from meshp2p.errors import WireError
+from meshp2p.identity.keys import KEY_BYTES, OpenSSL
+
+_PRIME: Final = (1 << 255) - 19
+_GENERATOR: Final = 9
+
+Heard = Callable[[bytes, bytes], None]
+"""Told the signer's public key and the data of each signature that holds."""
+
+
+class CheapCrypto(OpenSSL):
+    """`identity.keys.Crypto` for simulations.
+
+    Args:
+        heard: Called whenever somebody checks a signature that holds. What was checked
+            has left its signer, so this sees every promise that reached anybody.
+    """
+
+    def __init__(self, heard: Heard | None = None) -> None:
+        """Tell `heard` of every signature that holds."""
+        super().__init__()
+        self._heard = heard
+
+    def signing_public(self, private: bytes) -> bytes:
+        """The hash of the private key."""
+        return hashlib.sha256(b"public" + private).digest()
+
+    def sign(self, private: bytes, data: bytes) -> bytes:
+        """64 bytes that depend on key and data."""
+        return hashlib.sha512(self.signing_public(private) + data).digest()
+
+    def verify(self, public: bytes, data: bytes, signature: bytes) -> bool:
+        """Whether `sign` made it."""
+        holds = hashlib.sha512(public + data).digest() == signature
+        if holds and self._heard is not None:
+            self._heard(public, data)
+        return holds
+
+    def exchange_public(self, private: bytes) -> bytes:
+        """A multiple of the generator."""
+        return (int.from_bytes(private, "big") * _GENERATOR % _PRIME).to_bytes(KEY_BYTES, "big")
+
+    def exchange(self, private: bytes, public: bytes) -> bytes:
+        """The same for both sides, as multiplication commutes.
+
+        Raises:
+            WireError: `public` is not 32 bytes, or zero, the one low-order point here.
+        """
+        point = int.from_bytes(public, "big") % _PRIME
+        if len(public) != KEY_BYTES or not point:
+            raise WireError("not a usable key")
+        product = int.from_bytes(private, "big") * point % _PRIME
+        return hashlib.sha256(product.to_bytes(KEY_BYTES, "big")).digest()
