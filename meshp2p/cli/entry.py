@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         options = parser().parse_args(words)
         if options.command == "demo":
-            from meshp2p.cli.demo import play
+            from meshp2p.cli.demo.show import play
 
             return play(as_json=options.json)
         if options.command == "up":

@@ -190,7 +190,7 @@ class LocalDirectory:
 
 async def watch(
     directory: LocalDirectory,
-    on_neighbours: Callable[[list[Neighbour]], None],
+    on_neighbours: Callable[[list[Neighbour]], object],
     is_alone: Callable[[], bool],
 ) -> None:
     """Tell of the neighbours at once, then every 2 s while alone, else every 30 s.

@@ -60,9 +60,7 @@ class Answers:
             text = pack_error("WireError", str(error), None)
             self._answer(link, stream, ResponseHead(messages.REFUSED, started=False), text)
 
-    def _begin(
-        self, link: Link, stream: int, head: RequestHead, body: bytes, now: Seconds
-    ) -> None:
+    def _begin(self, link: Link, stream: int, head: RequestHead, body: bytes, now: Seconds) -> None:
         peer = link.peer
         if peer is None:
             return

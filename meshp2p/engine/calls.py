@@ -88,7 +88,7 @@ class Calls:
         """Handlers the member ran when it last answered."""
         return self._loads.get(node)
 
-    def start(
+    def start(  # noqa: PLR0913  # the options of a call
         self,
         target: Target,
         body: bytes,
@@ -165,12 +165,12 @@ class Calls:
         def on_answer(data: bytes, now: Seconds) -> None:
             self._receive_answer(request, peer, data, now)
 
-        def on_lost(reason: str, sent: bool, now: Seconds) -> None:  # noqa: FBT001  # a callback
+        def on_lost(reason: str, now: Seconds, *, sent: bool) -> None:
             self._receive_loss(request, peer, reason, now, sent=sent)
 
         one_way = bool(request.head.flags & messages.FLAG_ONE_WAY)
         data = join_head(request.head.packed(), request.body)
-        errand = Errand(data, request.answer_limit, one_way, on_answer, on_lost)
+        errand = Errand(data, request.answer_limit, on_answer, on_lost, one_way=one_way)
         self._errands[request.number] = errand
         self._links.send(peer, errand, route=self._route_to, now=now)
         if one_way and not request.finished:
@@ -305,7 +305,9 @@ class Calls:
     def next_deadline(self) -> Seconds:
         """When `receive_deadline` has something to do."""
         soonest = self._deadlines.next()
-        return min([soonest, *(request.wait_until for request in self._homeless)])
+        for request in self._homeless:
+            soonest = min(soonest, request.wait_until)
+        return soonest
 
     def receive_deadline(self, *, now: Seconds) -> None:
         """Fail what is due, and tell the callee to stop."""
@@ -316,4 +318,3 @@ class Calls:
         for request in [r for r in self._homeless if r.wait_until <= now]:
             self._homeless.remove(request)
             self._fail(request, self._nobody(request), now)
-

@@ -243,9 +243,7 @@ class Coordination:
                         self._core.emit(Announce(CallFinished(number, value, error)))
 
     def _ask(self, ask: Ask, now: Seconds) -> None:
-        def done(
-            _request: Request, body: bytes, error: MeshError | None, now: Seconds
-        ) -> None:
+        def done(_request: Request, body: bytes, error: MeshError | None, now: Seconds) -> None:
             status, answer, lost = None, b"", isinstance(error, Unreachable)
             if error is None:
                 try:
@@ -258,9 +256,7 @@ class Coordination:
             self._drain(now)
 
         target = Target(f"#{show_id(ask.to)}", ask.method, id=ask.to)
-        self._calls.start(
-            target, ask.body, timeout=ask.timeout, done=done, now=now, retry=False
-        )
+        self._calls.start(target, ask.body, timeout=ask.timeout, done=done, now=now, retry=False)
 
     def _run(self, run: Run, now: Seconds) -> None:
         key, token = run.context.get("key", ""), run.context.get("token", 0)
@@ -284,5 +280,3 @@ class Coordination:
                 token if isinstance(token, int) else 0,
             )
         )
-
-

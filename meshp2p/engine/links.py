@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 from collections import Counter, deque
 from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 import attrs
 
@@ -27,6 +27,13 @@ from meshp2p.wire import limits
 _SWEEPS_PER_IDLE: Final = 4
 
 
+class OnLost(Protocol):
+    """What an errand's owner hears when the connection is gone."""
+
+    def __call__(self, reason: str, now: Seconds, /, *, sent: bool) -> None:
+        """`sent`: whether the request had left this process."""
+
+
 @attrs.define(eq=False)
 class Errand:
     """One request, wherever it is between this node and the other.
@@ -38,9 +45,9 @@ class Errand:
 
     data: bytes
     answer_limit: int
-    one_way: bool
     on_answer: Callable[[bytes, Seconds], None]
-    on_lost: Callable[[str, bool, Seconds], None]
+    on_lost: OnLost
+    one_way: bool = False
     link: Link | None = None
     stream: int = 0
 
@@ -89,6 +96,8 @@ class Links:
         self._to: dict[NodeId, Link] = {}
         self._unproved: dict[StreamId, Link] = {}
         self._unproved_hosts: Counter[str] = Counter()
+        self._parting: dict[StreamId, Connection] = {}
+        """Closed connections whose last word is still to be pulled."""
         self._next_stream: StreamId = 1
         self._next_sweep = now + core.config.idle_close / _SWEEPS_PER_IDLE
 
@@ -106,7 +115,7 @@ class Links:
         if link is None:
             link = self._dial(route(peer), peer, now)
             if link is None:
-                errand.on_lost("no address of it is known", False, now)
+                errand.on_lost("no address of it is known", now, sent=False)
                 return
         self._carry(link, errand, now)
 
@@ -123,7 +132,7 @@ class Links:
             return
         mux = link.connection.mux
         if mux.is_full:
-            errand.on_lost("its connection is full", False, now)
+            errand.on_lost("its connection is full", now, sent=False)
             return
         errand.link = link
         errand.stream = mux.request(
@@ -249,7 +258,7 @@ class Links:
         if errand is not None:
             busy = reset.code == frame.BUSY
             reason = "it has too many requests open" if busy else "it gave the request up"
-            errand.on_lost(reason, not busy, now)
+            errand.on_lost(reason, now, sent=not busy)
         self._on_request(link, reset.stream, b"", now)
 
     def closed(self, stream: StreamId, reason: str, *, now: Seconds) -> None:
@@ -285,7 +294,8 @@ class Links:
         """What to put on the socket now; empty if nothing waits."""
         link = self._links.get(stream)
         if link is None or link.connection is None:
-            return b""
+            parting = self._parting.pop(stream, None)
+            return b"" if parting is None else parting.pull(at_most)
         data = link.connection.pull(at_most)
         if not link.connection.has_bytes:
             link.ready = False
@@ -352,9 +362,9 @@ class Links:
         if not closed:
             self._core.emit(CloseStream(link.stream, flush=False))
         for errand in link.waiting:
-            errand.on_lost(reason, False, now)
+            errand.on_lost(reason, now, sent=False)
         for errand in list(link.pending.values()):
-            errand.on_lost(reason, True, now)
+            errand.on_lost(reason, now, sent=True)
         if link.peer is not None:
             self._on_gone(link, reason, now)
 
@@ -386,6 +396,7 @@ class Links:
             return
         config = self._core.config
         self._next_sweep = now + config.idle_close / _SWEEPS_PER_IDLE
+        self._parting.clear()
         for link in list(self._links.values()):
             if link.peer is None or link.connection is None:
                 continue
@@ -399,6 +410,9 @@ class Links:
         self._links.pop(link.stream, None)
         if link.peer is not None and self._to.get(link.peer) is link:
             del self._to[link.peer]
+        if link.connection is not None:
+            link.connection.mux.go_away()
+            self._parting[link.stream] = link.connection
         self._core.emit(CloseStream(link.stream))
 
 

@@ -311,8 +311,8 @@ class Engine:
         """Announce exactly these from now on."""
         self._core.now = now
         capabilities = tuple(capabilities)
+        self._swim.set_capabilities(capabilities, now=now)  # first: it may refuse
         self._serving.capabilities = {info.name: info for info in capabilities}
-        self._swim.set_capabilities(capabilities, now=now)
         self._membership.drain(now)
         self._calls.members_changed(now=now)
 
@@ -334,8 +334,13 @@ class Engine:
         self._serving.closing = True
 
     def leave(self, *, now: Seconds) -> Seconds:
-        """Say goodbye; return how long probes should still be answered."""
+        """Say goodbye; return how long probes should still be answered.
+
+        Calls still open end here: after the goodbye their connections are closed by the
+        others, which would look as if those had died.
+        """
         self._core.now = now
+        self._calls.close(now=now)
         self._swim.leave(now=now)
         self._membership.drain(now)
         return self._core.config.leave_linger
@@ -412,7 +417,8 @@ class Engine:
 
     def _link_gone(self, link: Link, reason: str, now: Seconds) -> None:
         self._answers.link_gone(link)
-        if link.peer is not None and not link.retiring:
+        announced = link.connection is not None and link.connection.mux.peer_goes_away
+        if link.peer is not None and not link.retiring and not announced:
             self._core.counters["stream_lost"] += 1
             self._swim.evidence(link.peer, "reset", now=now)
             self._core.log("debug", "stream lost", peer=show_id(link.peer), reason=reason)

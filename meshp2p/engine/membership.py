@@ -68,9 +68,7 @@ class Membership:
         except WireError:
             self._core.counters["datagram_dropped"] += 1
 
-    def _receive_plaintext(
-        self, peer: NodeId, plaintext: bytes, path: Path, now: Seconds
-    ) -> None:
+    def _receive_plaintext(self, peer: NodeId, plaintext: bytes, path: Path, now: Seconds) -> None:
         items = codec.unpack_list_untrusted(plaintext, 0)
         for item in items:
             if type(item) is list and item and item[0] in (FORWARD, FORWARDED):
@@ -204,13 +202,11 @@ class Membership:
         if self._core.guest:
             return codec.pack([])
         records = self._swim.sync_payload()
-        size = 0
-        for count, record in enumerate(records):
-            size += sum(len(part) for part in record) + 16
-            if size > limits.MAX_BODY:
-                records = records[:count]
-                break
-        return codec.pack(records)
+        packed = codec.pack(records)
+        while len(packed) > limits.MAX_BODY:
+            records = self._core.rng.sample(records, len(records) // 2)
+            packed = codec.pack(records)
+        return packed
 
     def _ask(
         self,
@@ -225,6 +221,7 @@ class Membership:
             remaining=_SYNC_TIMEOUT,
             cause=None,
             own_id=self._core.identity.node_id,
+            timestamp=int(self._core.unix(now) * 1000),
         )
 
         def on_answer(data: bytes, now: Seconds) -> None:
@@ -235,11 +232,11 @@ class Membership:
             except WireError:
                 self._core.counters["answer_malformed"] += 1
 
-        def on_lost(_reason: str, _sent: bool, _now: Seconds) -> None:  # noqa: FBT001  # a callback
+        def on_lost(_reason: str, _now: Seconds, *, sent: bool) -> None:  # noqa: ARG001  # it will be asked again
             self._core.counters["sync_lost"] += 1
 
         data = join_head(head.packed(), body)
-        errand = Errand(data, limits.MAX_SYNC_BODY, False, on_answer, on_lost)
+        errand = Errand(data, limits.MAX_SYNC_BODY, on_answer, on_lost)
         return errand
 
     def _merge_sync(self, peer: NodeId | None, body: bytes, now: Seconds) -> None:

@@ -97,7 +97,7 @@ class Request:
         return PeerLost(self.peer_name, reason, maybe_executed=self.sent or self.doubt)
 
 
-def make_head(  # noqa: PLR0913  # one argument for each field that a caller decides
+def make_head(  # one argument for each field that a caller decides
     rng: random.Random,
     method: str,
     *,

@@ -100,9 +100,7 @@ class Resolver:
             named = [node for node in named if node in able]
         return self._least_busy(named, avoid)
 
-    def _least_busy(
-        self, candidates: Sequence[NodeId], avoid: Collection[NodeId]
-    ) -> NodeId | None:
+    def _least_busy(self, candidates: Sequence[NodeId], avoid: Collection[NodeId]) -> NodeId | None:
         if avoid:
             candidates = [node for node in candidates if node not in avoid]
         if not candidates:

@@ -253,8 +253,9 @@ class AsyncNode:
 
     async def announce(self, capability: object) -> None:
         """As `Node.announce`."""
-        self._registry.add(capability)
-        await self._do(self._running.publish_registry)
+        with self._registry.restored_on_error():
+            self._registry.add(capability)
+            await self._do(self._running.publish_registry)
 
     async def withdraw(self, name: str) -> None:
         """As `Node.withdraw`."""

@@ -270,9 +270,14 @@ class Node:
         return register
 
     def announce(self, capability: object) -> None:
-        """Add a capability while running."""
-        self._registry.add(capability)
-        self._publish()
+        """Add a capability while running.
+
+        Raises:
+            UsageError: It is none, or there is no room for it in this node's record.
+        """
+        with self._registry.restored_on_error():
+            self._registry.add(capability)
+            self._publish()
 
     def withdraw(self, name: str) -> None:
         """Take a capability back while running."""

@@ -244,6 +244,11 @@ def filter_members(  # noqa: PLR0913  # one keyword a filter
     wanted = check_pattern("pattern", pattern)
     if state not in _STATES:
         raise UsageError(f"state={state!r}: allowed are {', '.join(_STATES)}")
+    for what, value in (("namespace", namespace), ("role", role)):
+        if value is not None and not isinstance(value, str):
+            raise UsageError(f"{what}={value!r}: allowed is a text")
+    if tags is not None and not isinstance(tags, Mapping):
+        raise UsageError(f"tags={tags!r}: allowed are texts by texts")
     found = []
     for member in members:
         if state not in (member.state, "all"):

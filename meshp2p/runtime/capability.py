@@ -108,15 +108,7 @@ def capability(
         UsageError: A value that is not allowed, or a function that cannot be a handler.
     """
     check_name("capability", name)
-    if not isinstance(version, str) or len(version) > _MAX_VERSION:
-        raise UsageError(f"version={version!r}: allowed is a text of at most {_MAX_VERSION}")
-    if not isinstance(limit, int) or isinstance(limit, bool) or limit < 0:
-        raise UsageError(f"limit={limit!r}: allowed are 0 (no limit) and whole numbers above")
-    texts = {} if tags is None else dict(tags) if isinstance(tags, Mapping) else None
-    if texts is None or not all(isinstance(part, str) for pair in texts.items() for part in pair):
-        raise UsageError(f"tags={tags!r}: allowed are texts by texts")
-    if loop not in (None, "trio"):
-        raise UsageError(f"loop={loop!r}: allowed are None and 'trio'")
+    texts = _checked(version, limit, {} if tags is None else tags, loop)
     info = CapabilityInfo(name, version, limit, handler=True, idempotent=idempotent, tags=texts)
 
     def declare(function: F) -> F:
@@ -125,6 +117,25 @@ def capability(
         return function
 
     return declare
+
+
+def _checked(version: object, limit: object, tags: object, loop: object) -> dict[str, str]:
+    """Refuse what no declaration can mean; return the tags.
+
+    Raises:
+        UsageError: Names the argument, the value and what is allowed.
+    """
+    if not isinstance(version, str) or len(version) > _MAX_VERSION:
+        raise UsageError(f"version={version!r}: allowed is a text of at most {_MAX_VERSION}")
+    if not isinstance(limit, int) or isinstance(limit, bool) or limit < 0:
+        raise UsageError(f"limit={limit!r}: allowed are 0 (no limit) and whole numbers above")
+    if not isinstance(tags, Mapping) or not all(
+        isinstance(part, str) for pair in tags.items() for part in pair
+    ):
+        raise UsageError(f"tags={tags!r}: allowed are texts by texts")
+    if loop not in (None, "trio"):
+        raise UsageError(f"loop={loop!r}: allowed are None and 'trio'")
+    return dict(tags)
 
 
 def declared(what: object) -> Declared:

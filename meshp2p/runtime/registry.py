@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final, get_args
 
 import attrs
@@ -48,6 +49,16 @@ class Registry:
         if self.capabilities.pop(name, None) is None:
             known = ", ".join(sorted(self.capabilities)) or "none"
             raise UsageError(f"name={name!r} is not announced; announced are: {known}")
+
+    @contextmanager
+    def restored_on_error(self) -> Iterator[None]:
+        """Forget what was added within if it cannot be announced."""
+        before = dict(self.capabilities)
+        try:
+            yield
+        except UsageError:
+            self.capabilities = before
+            raise
 
     def infos(self) -> list[CapabilityInfo]:
         """What the node's record says."""

@@ -276,8 +276,7 @@ class Endpoint:
         self._door.check_mac_untrusted(finish.covered, finish.mac1, xx=True)
         answer = self._answers.find(finish.receiver)
         if answer is None:
-            self._repeat_confirmation(finish)
-            return
+            raise WireError("the end of no handshake of ours")
         noise = copy.copy(answer.noise)
         payload = noise.read_untrusted(finish.noise)
         peer = self._door.admit_untrusted(payload, noise.remote_static, now=now)
@@ -286,21 +285,10 @@ class Endpoint:
         session = Session.agreed(noise, ends, peer, path, now, origin=answer.origin)
         self._keep_established(session, path)
 
-    def _repeat_confirmation(self, finish: packet.Reply) -> None:
-        """FINISH came again: ours was lost. Answer until the peer has used the keys."""
-        session = self._sessions.find(finish.receiver)
-        if session is None or session.is_ours or session.newest >= 0:
-            raise WireError("the end of no handshake of ours")
-        sealed = session.seal(b"", self._ciphers)
-        self._outbox.append((session.path, session.peer_id, sealed))
-
     # --- sessions ------------------------------------------------------------
 
     def _keep_established(self, session: Session, path: Path) -> None:
-        before = self._sessions.current(session.peer_id)
         self._sessions.keep(session)
-        if isinstance(path, Via) and before is not None:
-            session.path = before.path  # where the peer was last heard itself
         self._established(session, path)
 
     def _established(self, session: Session, path: Path) -> None:

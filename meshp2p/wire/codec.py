@@ -10,7 +10,7 @@ import msgpack
 from meshp2p.errors import WireError
 from meshp2p.wire import limits
 
-Value: TypeAlias = "None | bool | int | float | str | bytes | list[Value] | dict[str, Value]"
+Value: TypeAlias = "bool | int | float | str | bytes | list[Value] | dict[str, Value] | None"
 """What a body may be made of. Tuples are sent as lists."""
 
 _MSGPACK_ERRORS: Final = (
@@ -109,9 +109,7 @@ def check_shape_untrusted(top: list[Value] | dict[str, Value]) -> None:
                 values: Iterable[Value] = container.values()
             else:
                 values = container
-            for value in values:
-                if type(value) is list or type(value) is dict:
-                    deeper.append(value)
+            deeper += [value for value in values if type(value) is list or type(value) is dict]
         if seen > limits.MAX_NODES:
             raise WireError(f"more than {limits.MAX_NODES} values")
         if not deeper:

@@ -103,7 +103,7 @@ class RequestHead:
         head._check()
         return head
 
-    def _check(self) -> None:
+    def _check(self) -> None:  # noqa: C901  # one field after the other
         for text in (self.method, self.key, self.correlation_id):
             if type(text) is not str or len(text) > _MAX_TEXT:
                 raise WireError("a request head with a bad text")
@@ -195,7 +195,8 @@ def split_head_untrusted(data: bytes) -> tuple[bytes, bytes]:
 def pack_error(kind: str, message: str, traceback: str | None) -> bytes:
     """The body of a response that is an error: [type, message, traceback or nil]."""
     cut = limits.MAX_ERROR_TEXT
-    return codec.pack([kind[:cut], message[:cut], traceback if traceback is None else traceback[-cut:]])
+    shown = None if traceback is None else traceback[-cut:]
+    return codec.pack([kind[:cut], message[:cut], shown])
 
 
 def unpack_error_untrusted(body: bytes) -> tuple[str, str, str | None]:

@@ -16,13 +16,12 @@ import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from itertools import count
 from typing import Any, Final
 
 import attrs
 import trio
 
-from meshp2p.cli.demo.plan import AUCTIONED, QUESTION, WORK
+from meshp2p.cli.demo.plan import AUCTIONED, QUESTION, WORK, clock, next_prime
 from meshp2p.consensus import Bid, Offer, VoteCall
 from meshp2p.errors import MeshError
 from meshp2p.node import AsyncNode, Node
@@ -39,20 +38,6 @@ SKILLS: Final[dict[str, Callable[[Any], Any]]] = {
     "math.sum": sum,
     "math.square": lambda number: number * number,
 }
-
-
-def clock() -> float:
-    """Seconds on a clock that all processes of this machine share."""
-    return time.clock_gettime(time.CLOCK_MONOTONIC)
-
-
-def next_prime(number: int) -> int:
-    """The smallest prime above a number."""
-    return next(
-        candidate
-        for candidate in count(number + 1)
-        if candidate > 1 and all(candidate % divisor for divisor in range(2, candidate))
-    )
 
 
 def tell(**line: Any) -> None:  # noqa: ANN401  # whatever JSON can hold
@@ -96,7 +81,7 @@ class Agent:
         def bid(_offer: Offer) -> Bid:
             return Bid(price=part.price or 0)
 
-        @node.on_vote(QUESTION)
+        @node.on_vote()
         def vote(_call: VoteCall) -> str:
             return part.ballot
 
@@ -183,7 +168,7 @@ class Agent:
         award = await self._running.auction(AUCTIONED, words, timeout=timeout)
         took = time.perf_counter() - begun
         result = await award.result(timeout)
-        bids = {bid.handle: bid.terms.price for bid in award.bids}
+        bids = sorted(bid.terms.price for bid in award.bids)
         return {"ms": took * 1e3, "winner": award.winner, "result": result, "bids": bids}
 
     async def _vote(self, options: list[str], path: str, timeout: float) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import time
+from itertools import count
 from typing import Any, Final
 
 import attrs
@@ -10,7 +12,7 @@ import attrs
 WORK: Final = "work.prime"
 """The next prime after a number: what is under way when an agent is killed."""
 AUCTIONED: Final = "sort.words"
-QUESTION: Final = "release?"
+QUESTION: Final = "Release today?"
 OPTIONS: Final = ("ship", "wait")
 
 
@@ -73,3 +75,17 @@ class Plan:
     idempotent: bool = True
     forge: bool = False
     absent: str = ""
+
+
+def clock() -> float:
+    """Seconds on a clock that all processes of this machine share."""
+    return time.clock_gettime(time.CLOCK_MONOTONIC)
+
+
+def next_prime(number: int) -> int:
+    """The smallest prime above a number."""
+    return next(
+        candidate
+        for candidate in count(number + 1)
+        if candidate > 1 and all(candidate % divisor for divisor in range(2, candidate))
+    )

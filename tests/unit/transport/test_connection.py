@@ -4,11 +4,14 @@ import attrs
 import pytest
 
 from meshp2p.errors import WireError
+from meshp2p.identity.credential import NODE, TRANSPORT
 from meshp2p.identity.node import NodeIdentity
 from meshp2p.ids import Address
 from meshp2p.transport.connection import Connection
 from meshp2p.transport.multiplex import AnswerArrived, RequestArrived
-from tests.issuing import identity
+from meshp2p.wire import codec
+from meshp2p.wire.messages import RequestHead, join_head, split_head_untrusted
+from tests.issuing import block, by_root, chain, exchanging, identity, signing
 from tests.unit.transport.pair import (
     MIB,
     OTHER_MESH,
@@ -188,6 +191,20 @@ def test_a_key_without_a_credential_opens_nothing(*, xx: bool) -> None:
     both = Pair(dial(door_of(thief), None if xx else bob), accept(bob))
 
     with pytest.raises(WireError, match="not admitted"):
+        both.run()
+    assert not both.bob.is_open
+
+
+@BOTH
+def test_a_credential_for_another_namespace_opens_nothing(*, xx: bool) -> None:
+    """Even in the hands of somebody who has got hold of this namespace's secret."""
+    lab = by_root(NODE, signing("mallory"), name="mallory", namespaces=["lab"])
+    wire = chain(lab, block("mallory", TRANSPORT, exchanging("mallory")))
+    bob = door_of("bob")
+    mallory = door_of(attrs.evolve(identity("mallory"), chain=wire))
+    both = Pair(dial(mallory, None if xx else bob), accept(bob))
+
+    with pytest.raises(WireError, match="another namespace"):
         both.run()
     assert not both.bob.is_open
 
@@ -457,3 +474,16 @@ def test_frames_that_break_the_rules_end_the_connection(frames: bytes) -> None:
     """A member that does not keep the protocol is not talked to."""
     with pytest.raises(WireError):
         Rogue.against(door_of("bob")).say(frames)
+
+
+def test_a_request_head_of_a_later_version_is_understood() -> None:
+    """Its new elements are ignored."""
+    head = RequestHead(method="sum", remaining_ms=1_000)
+    later = codec.pack([*codec.unpack_list_untrusted(head.packed(), 12), "new", {"more": 1}])
+    both = connected()
+    both.ask(join_head(later, b"body"))
+    both.run()
+
+    heard, body = split_head_untrusted(both.requests()[0].data)
+    assert RequestHead.from_untrusted(heard) == head
+    assert body == b"body"

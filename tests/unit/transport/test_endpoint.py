@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
+from typing import TypeAlias
 
 import attrs
 import pytest
@@ -25,6 +27,7 @@ from tests.unit.transport.pair import (
     member_of,
 )
 
+Person: TypeAlias = Callable[[str], NodeIdentity]
 ELSEWHERE = Address("198.51.100.7", 4_242)
 BOTH = pytest.mark.parametrize("xx", [False, True], ids=["IK", "XX"])
 
@@ -153,6 +156,9 @@ def test_datagrams_of_later_versions_are_counted_apart() -> None:
         b"\x14" * 31,
         b"\x11" * 41,
         b"\x12" * 29,
+        b"\x11" * 60,  # its length leads beyond its end
+        b"\x12" * 60,
+        b"\x14" * 1_201,
         bytes(1_201),
     ],
 )
@@ -469,6 +475,20 @@ def test_both_begin_and_one_path_is_dead(deaf: str) -> None:
     assert bob.said == [b"hi"]
 
 
+@pytest.mark.parametrize("knows", ["alice", "bob"])
+def test_who_does_not_know_the_others_key_gives_way(knows: str) -> None:
+    """XX has no precedence over IK, whoever has the smaller id."""
+    net = Net("alice", "bob")
+    alice, bob = net.nodes
+    net.is_lost = lambda sent: sent.kind == "INIT" and sent.sender.name != knows
+    for one, other in ((alice, bob), (bob, alice)):
+        route = route_to(other, xx=one.name != knows)
+        one.endpoint.send(other.id, b"hi", route=route, now=net.now)
+    net.settle()
+
+    assert alice.said == bob.said == [b"hi"]
+
+
 # --- replay ----------------------------------------------------------------------
 
 
@@ -549,8 +569,10 @@ def test_a_handshake_replayed_later_changes_nothing(*, xx: bool) -> None:
             net.settle()
             answers = net.log[before:]
             assert sum(len(sent.data) for sent in answers) <= len(data)
+            assert xx or answers == []
         assert len(bob.endpoint) <= 2
         net.send(bob, alice, b"minute %d" % minutes)
+        assert net.kinds(bob)[-1] == "DATA"
 
     assert alice.said[1:] == [b"minute %d" % minutes for minutes in range(5)]
     assert bob.said == [b"hello"]
@@ -574,6 +596,7 @@ def test_many_recorded_handshakes_do_not_push_out_the_live_session() -> None:
     bob.endpoint.outputs()
     net.send(bob, alice, b"still there?")
 
+    assert "INIT" not in net.kinds(bob)
     assert alice.said[-1] == b"still there?"
     assert len(bob.endpoint) <= 2 * 3
 
@@ -633,6 +656,17 @@ def test_an_old_datagram_does_not_lead_back() -> None:
     assert bob.endpoint.path_of(alice.id) == ELSEWHERE
 
 
+def test_a_forwarded_datagram_does_not_move_the_path() -> None:
+    """Carol helped once; bob still knows where alice herself is."""
+    net, alice, bob = met()
+    carol = net.join(door_of("carol"))
+    alice.endpoint.reply(bob.id, b"through carol", path=Via(carol.id), now=net.now)
+    net.settle()
+
+    assert bob.said[-1] == b"through carol"
+    assert bob.endpoint.path_of(alice.id) == alice.address
+
+
 def test_an_answer_may_take_the_path_of_its_question() -> None:
     """Through the member that forwarded the question, for instance."""
     net, alice, bob = met()
@@ -644,13 +678,13 @@ def test_an_answer_may_take_the_path_of_its_question() -> None:
     assert alice.said[-1] == b"through carol"
 
 
-@pytest.mark.parametrize("who", ["alice", "fat"])
-def test_members_meet_through_another_member(who: str) -> None:
+@pytest.mark.parametrize("one", [identity, fat])
+@pytest.mark.parametrize("other", [identity, fat])
+def test_members_meet_through_another_member(one: Person, other: Person) -> None:
     """Where no datagram gets through directly; `Net` checks that each fits when forwarded."""
     net = Net("carol")
     (carol,) = net.nodes
-    make = fat if who == "fat" else identity
-    alice, bob = net.join(door_of(make("alice"))), net.join(door_of(make("bob")))
+    alice, bob = net.join(door_of(one("alice"))), net.join(door_of(other("bob")))
     net.is_lost = lambda sent: isinstance(sent.path, Address)
     net.send(alice, bob, b"hello", via=carol)
 
@@ -672,6 +706,7 @@ def test_a_handshake_under_way_is_also_tried_through_members() -> None:
 
     assert bob.said == [b"ping"]
     assert [sent.path for sent in net.log[:3]] == [bob.address, Via(carol.id), Via(dave.id)]
+    assert len(net.log[1].data) < len(net.log[0].data)  # no padding: it would not fit
 
 
 def test_direct_again_after_meeting_through_a_member() -> None:
@@ -709,7 +744,10 @@ def test_xx_cannot_be_answered_through_a_member() -> None:
     net.send(alice, bob, b"hello", via=carol, route=Route((), None))
     net.pass_time(10.0)
     assert net.log == []
+    net.is_lost = lambda _: True
     net.send(alice, bob, b"hello", route=route_to(bob, xx=True))
+    net.send(alice, bob, b"hello", route=route_to(bob, xx=True), via=carol)
+    assert [sent.path for sent in net.log] == [bob.address]
     net.give(bob, net.last("INIT").data, Via(carol.id))
 
     assert "XX through a member: the answer would find no way back" in bob.refused
@@ -800,6 +838,30 @@ def test_half_made_sessions_are_bounded() -> None:
     net.nodes = [bob, friend]
     net.pass_time(60.0)
     assert len(bob.endpoint) == 1
+
+
+@pytest.mark.parametrize("different", [False, True])
+def test_answers_are_bounded_and_copies_count_once(*, different: bool) -> None:
+    """Many XX handshakes that nobody ends push out the oldest; one replayed often does not."""
+    net = Net()
+    bob, friend = net.join(cheap_door("bob")), net.join(cheap_door("friend"))
+    peers = [net.join(cheap_door(f"peer{n}")) for n in range(limits.MAX_PENDING_HANDSHAKES)]
+    net.is_lost = lambda sent: sent.kind == "RESP"
+    net.send(friend, bob, b"hello", route=route_to(bob, xx=True))
+    resp = net.last("RESP").data
+    for peer in peers:
+        sender = peer if different else peers[0]
+        net.nodes = [bob, sender]
+        if sender is peer:
+            net.send(sender, bob, b"never to end", route=route_to(bob, xx=True))
+        else:
+            net.give(bob, net.last("INIT").data, ELSEWHERE)
+            net.settle()
+    net.nodes = [bob, friend]
+    net.give(friend, resp, bob.address)
+    net.settle()
+
+    assert bob.said == ([] if different else [b"hello"])
 
 
 def test_own_handshakes_are_bounded() -> None:
