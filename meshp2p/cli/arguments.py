@@ -89,7 +89,7 @@ def _call(call: argparse.ArgumentParser) -> None:
 
 
 def _command(
-    commands: argparse._SubParsersAction[Parser],  # noqa: SLF001  # it has no public name
+    commands: argparse._SubParsersAction[Parser],  # it has no public name
     name: str,
     text: str,
 ) -> Parser:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from argparse import Namespace
 from collections.abc import Sequence
 
 from meshp2p.cli import output
@@ -24,22 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else list(argv)
     as_json = "--json" in words
     try:
-        options = parser().parse_args(words)
-        if options.command == "demo":
-            from meshp2p.cli.demo.show import play
-
-            return play(as_json=options.json)
-        if options.command == "up":
-            from meshp2p.cli.up import up
-
-            return up(options)
-        if options.command == "call":
-            from meshp2p.cli.call import call
-
-            return call(options)
-        from meshp2p.cli.look import discover, status
-
-        return status(options) if options.command == "status" else discover(options)
+        return _run(parser().parse_args(words))
     except MeshError as error:
         return output.fail(error, as_json=as_json)
     except KeyboardInterrupt:
@@ -48,3 +34,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read our output has seen enough. Python would complain at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
+
+
+def _run(options: Namespace) -> int:
+    match options.command:
+        case "demo":
+            from meshp2p.cli.demo.show import play
+
+            return play(as_json=options.json)
+        case "up":
+            from meshp2p.cli.up import up
+
+            return up(options)
+        case "call":
+            from meshp2p.cli.call import call
+
+            return call(options)
+        case "status":
+            from meshp2p.cli.look import status
+
+            return status(options)
+        case _:
+            from meshp2p.cli.look import discover
+
+            return discover(options)

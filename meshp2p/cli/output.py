@@ -19,8 +19,8 @@ from meshp2p.errors import (
     MeshError,
     NoCapableMember,
     OutcomeUnknown,
-    Unreachable,
     UnknownMember,
+    Unreachable,
     UsageError,
 )
 

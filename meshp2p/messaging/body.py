@@ -6,7 +6,7 @@ import dataclasses
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Union
+from typing import Any, Final, Union, cast
 
 import attrs
 
@@ -51,8 +51,7 @@ def to_plain(value: object, where: str = "value", depth: int = 0) -> Any:  # noq
         return _plain_dict({name: getattr(value, name) for name in names}, where, depth)
     for plain in (int, float, str, bytes):
         if isinstance(value, plain):  # a subclass, such as an IntEnum
-            make: Callable[[object], object] = plain
-            return make(value)
+            return cast("Callable[[object], object]", plain)(value)
     raise UsageError(f"{where} is a {kind.__qualname__}; allowed are {_ALLOWED}")
 
 

@@ -89,16 +89,14 @@ class Guest:
         """Whether every holder of the mesh's key may claim any role."""
         return self._host.shell.engine.identity.keys.shared
 
-    def members(
-        self, pattern: str = "*", *, state: verbs.StateFilter = "all"
-    ) -> list[Member]:
+    def members(self, pattern: str = "*", *, state: verbs.StateFilter = "all") -> list[Member]:
         """Members as whoever was asked sees them; this guest is not among them.
 
         Raises:
             UsageError: No such pattern.
         """
         shell = self._host.shell
-        members = self._host.run_sync(lambda: shell.engine.members())
+        members = self._host.run_sync(shell.engine.members)
         return verbs.filter_members(members, pattern, state=state)
 
     def call(self, target: object, *args: object, **kwargs: Any) -> Any:  # noqa: ANN401  # the handler's answer

@@ -282,6 +282,4 @@ def _forge(path: Path) -> None:
         file.seek(middle)
         byte = file.read(1)[0]
         file.seek(middle)
-        file.write(bytes([byte ^ 1]))
-
-
+        file.write(bytes([byte ^ 2]))

@@ -24,7 +24,7 @@ _SLACK: Final = 2.0
 """Seconds: an agent tells of its own timeouts before we lose patience with it."""
 
 
-class Failed(Exception):  # noqa: N818  # of a scene, it reads better
+class Failed(Exception):  # of a scene, it reads better
     """The demo cannot go on; the text says why."""
 
 
