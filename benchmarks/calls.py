@@ -119,9 +119,7 @@ def take_frames(buffer: bytearray, data: bytes) -> list[bytes]:
 def figure(times: list[float], rate: float) -> Figure:
     """From single round trips in seconds, and calls a second with many outstanding."""
     times.sort()
-    return Figure(
-        statistics.median(times) * 1e6, times[int(len(times) * 0.99)] * 1e6, rate
-    )
+    return Figure(statistics.median(times) * 1e6, times[int(len(times) * 0.99)] * 1e6, rate)
 
 
 async def measure_plain(port: int, seconds: float) -> Figure:
@@ -322,7 +320,9 @@ def main() -> None:
     print(f"{'128 B, two processes':<24}{'p50 us':>9}{'p99 us':>9}{'calls/s':>10}", end="")
     print(f"{'p50':>8}{'p99':>8}{'calls/s':>9}")
     for row in rows:
-        print(f"{row['row']:<24}{row['p50_us']:>9}{row['p99_us']:>9}{row['calls_per_s']:>10}", end="")
+        print(
+            f"{row['row']:<24}{row['p50_us']:>9}{row['p99_us']:>9}{row['calls_per_s']:>10}", end=""
+        )
         print(f"{row['p50_x']:>7}x{row['p99_x']:>7}x{row['rate_x']:>8}x")
 
 

@@ -37,7 +37,7 @@ class CloseStream:
     flush: bool = True
 
 
-@attrs.frozen
+@attrs.define  # not frozen: made for every turn, and freezing doubles the cost
 class StreamReady:
     """The stream has bytes: pull them with `stream_bytes` when it is writable."""
 
@@ -69,7 +69,7 @@ class Resolve:
     port: int
 
 
-@attrs.frozen
+@attrs.define  # not frozen: made for every call
 class Invoke:
     """Run a handler; answer with `receive_outcome(call)`.
 
@@ -101,7 +101,7 @@ class CancelInvoke:
     call: int
 
 
-@attrs.frozen
+@attrs.define  # not frozen: made for every call
 class Announce:
     """Tell the application, or the log."""
 

@@ -78,7 +78,7 @@ class MemberEvent:
     reason: str = ""
 
 
-@attrs.frozen
+@attrs.define  # not frozen: made for every call, and freezing doubles the cost
 class CallFinished:
     """A command of this node's user has its answer.
 

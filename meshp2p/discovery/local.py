@@ -104,6 +104,13 @@ class LocalDirectory:
                 _remove_if_same(self._path(own.id), self._descriptor)
             self._unlock()
 
+    def abandon(self) -> None:
+        """Close this process's copy of the lock only, after a fork: the entry is the parent's."""
+        # Without the mutex: a thread that held it at the fork does not exist any more.
+        descriptor, self._descriptor, self._own = self._descriptor, _UNPUBLISHED, None
+        if descriptor != _UNPUBLISHED:
+            os.close(descriptor)
+
     def list_others(self) -> list[Neighbour]:
         """The nodes that run now, without this one. Removes entries of those that do not.
 

@@ -152,7 +152,7 @@ class Calls:
             return
         request.peer = peer
         request.tries += 1
-        request.tried.add(peer)
+        request.tried += (peer,)
         request.sent = False
         self._in_flight[peer] += 1
         request.head.remaining_ms = max(1, int((request.deadline - now) * 1000))

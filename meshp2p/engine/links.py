@@ -25,6 +25,8 @@ from meshp2p.transport.multiplex import AnswerArrived, RequestArrived, ResetArri
 from meshp2p.wire import limits
 
 _SWEEPS_PER_IDLE: Final = 4
+_FAREWELL: Final[Seconds] = 1.0
+"""A member that said goodbye by datagram may still have answers on their way by stream."""
 
 
 class OnLost(Protocol):
@@ -96,6 +98,7 @@ class Links:
         self._to: dict[NodeId, Link] = {}
         self._unproved: dict[StreamId, Link] = {}
         self._unproved_hosts: Counter[str] = Counter()
+        self._leaving: dict[StreamId, Link] = {}
         self._parting: dict[StreamId, Connection] = {}
         """Closed connections whose last word is still to be pulled."""
         self._next_stream: StreamId = 1
@@ -251,7 +254,17 @@ class Links:
                 self._receive_reset(link, arrival, now)
         if not link.ready and link.connection.has_bytes:
             self._make_ready(link)
+        if link.connection.mux.peer_goes_away or link.retiring:
+            self._receive_farewell(link)
         return link.peer
+
+    def _receive_farewell(self, link: Link) -> None:
+        """The other end opens no more requests here: nor do we, and the last one closes."""
+        if link.peer is not None and self._to.get(link.peer) is link:
+            del self._to[link.peer]
+        link.retiring = True
+        if link.connection is not None and link.connection.mux.is_idle:
+            self._retire(link)
 
     def _receive_reset(self, link: Link, reset: ResetArrived, now: Seconds) -> None:
         errand = link.pending.pop(reset.stream, None)
@@ -333,14 +346,25 @@ class Links:
             link.waiting.extend(other.waiting)
             other.waiting.clear()
             return
-        ours = self._core.identity.node_id < peer
-        dialled = link.connection is not None and link.connection.dialled
-        same = other.connection.dialled == dialled
-        keep, drop = (link, other) if same or dialled == ours else (other, link)
+        keep, drop = (link, other) if self._supersedes(link, other, peer) else (other, link)
         self._to[peer] = keep
         drop.retiring = True
         drop.connection.mux.go_away()  # type: ignore[union-attr]  # both are open
         self._make_ready(drop)
+
+    def _supersedes(self, new: Link, old: Link, peer: NodeId) -> bool:
+        """Whether the new one stays: both ends must come to the same answer.
+
+        Who connects again long afterwards has lost the old one, though its last word
+        may not have got here.
+        """
+        if new.connection is None or old.connection is None:
+            return old.connection is None
+        age = new.connection.created_at - old.connection.created_at
+        same = old.connection.dialled == new.connection.dialled
+        ours = self._core.identity.node_id < peer
+        late = age > self._core.config.connect_timeout
+        return late or same or new.connection.dialled == ours
 
     def _forget_unproved(self, link: Link) -> None:
         if self._unproved.pop(link.stream, None) is None or link.route is not None:
@@ -355,6 +379,7 @@ class Links:
         """Drop a link; every errand on it learns whether it had left."""
         if self._links.pop(link.stream, None) is None:
             return
+        self._leaving.pop(link.stream, None)
         self._forget_unproved(link)
         for peer in {link.peer, link.wanted} - {None}:
             if peer is not None and self._to.get(peer) is link:
@@ -367,6 +392,18 @@ class Links:
             errand.on_lost(reason, now, sent=True)
         if link.peer is not None:
             self._on_gone(link, reason, now)
+
+    def let_go(self, peer: NodeId, reason: str, *, now: Seconds) -> None:
+        """The member said goodbye: what it sent before still counts, then it will close."""
+        for link in [link for link in self._links.values() if peer in (link.peer, link.wanted)]:
+            if link.peer is None or not link.pending:
+                self._lose(link, reason, now)
+                continue
+            link.retiring = True
+            link.deadline = now + _FAREWELL
+            self._leaving[link.stream] = link
+            if self._to.get(peer) is link:
+                del self._to[peer]
 
     def drop_peer(self, peer: NodeId, reason: str, *, now: Seconds) -> None:
         """The member is gone, whatever its connections say."""
@@ -381,7 +418,7 @@ class Links:
     def next_deadline(self) -> Seconds:
         """When `receive_deadline` has something to do."""
         soonest = self._next_sweep if self._links else float("inf")
-        for link in self._unproved.values():
+        for link in (*self._unproved.values(), *self._leaving.values()):
             soonest = min(soonest, link.deadline)
         return soonest
 
@@ -392,6 +429,8 @@ class Links:
                 self._lose(link, "it did not answer in time", now)
             else:
                 self._core.counters["stream_retried"] += 1
+        for link in [link for link in self._leaving.values() if link.deadline <= now]:
+            self._lose(link, "it left", now)
         if self._next_sweep > now:
             return
         config = self._core.config

@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
 
 from meshp2p.config import Config
 from meshp2p.effects import Announce, Effect, StreamId
@@ -36,7 +37,8 @@ from meshp2p.messaging.serving import Serving
 from meshp2p.transport.endpoint import Endpoint, Route
 from meshp2p.transport.handshake import Doorkeeper
 
-_TRAFFIC_EVERY: Seconds = 0.1
+_TRAFFIC_EVERY: Final[Seconds] = 0.1
+_LONGEST_KEY: Final[Seconds] = 24 * 3_600.0
 
 
 class Engine:
@@ -424,13 +426,23 @@ class Engine:
             self._core.log("debug", "stream lost", peer=show_id(link.peer), reason=reason)
 
     def _member_event(self, event: MemberEvent, now: Seconds) -> None:
+        self._space_out_rekeys()
         if event.name in ("member.joined", "member.returned", "member.updated"):
             self._calls.members_changed(now=now)
         elif event.name in ("member.failed", "member.left"):
             self._last_traffic.pop(event.member.id, None)
-            reason = "it left" if event.name == "member.left" else f"it failed: {event.reason}"
-            self._links.drop_peer(event.member.id, reason, now=now)
+            if event.name == "member.left":
+                self._links.let_go(event.member.id, "it left", now=now)
+            else:
+                reason = f"it failed: {event.reason}"
+                self._links.drop_peer(event.member.id, reason, now=now)
             self._coordination.member_lost(event.member.id, now=now)
+
+    def _space_out_rekeys(self) -> None:
+        """In a large mesh a pair meets so seldom that hourly keys would be new each time."""
+        config = self._core.config
+        patience = 3 * self._swim.present_count * config.probe_interval
+        self._endpoint.rekey_after = min(max(config.rekey_after, patience), _LONGEST_KEY)
 
 
 def _same(route: Route, _peer: NodeId) -> Route:

@@ -47,6 +47,12 @@ class Slot:
         """Where the node's journal belongs."""
         return self.path / "journal.sqlite3"
 
+    def abandon(self) -> None:
+        """Close this process's copy only, after a fork: the lock is the parent's."""
+        descriptor, self._descriptor = self._descriptor, _RELEASED
+        if descriptor != _RELEASED:
+            os.close(descriptor)
+
     def close(self) -> None:
         """Let another node have the slot. A second call does nothing."""
         descriptor, self._descriptor = self._descriptor, _RELEASED

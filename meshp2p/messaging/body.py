@@ -65,14 +65,33 @@ def _plain_dict(value: Mapping[object, object], where: str, depth: int) -> dict[
     return plain
 
 
+def pack_arguments(args: Sequence[object], kwargs: Mapping[str, object]) -> bytes:
+    """The body of a call: [positional list, keyword dict].
+
+    Raises:
+        UsageError: As `pack_plain`.
+    """
+    if not kwargs:
+        for value in args:
+            if type(value) not in _SCALARS:
+                break
+        else:  # the common case, in a third of the time
+            return _pack([args, {}], "the arguments")
+    return pack_plain([list(args), dict(kwargs)], "the arguments")
+
+
 def pack_plain(value: object, where: str) -> bytes:
     """Encode a user's value.
 
     Raises:
         UsageError: It is not allowed, or longer than `limits.MAX_BODY`.
     """
+    return _pack(to_plain(value, where), where)
+
+
+def _pack(plain: object, where: str) -> bytes:
     try:
-        data = codec.pack(to_plain(value, where))
+        data = codec.pack(plain)
     except OverflowError as error:
         raise UsageError(f"{where} holds an integer of more than 64 bits") from error
     except (ValueError, TypeError) as error:

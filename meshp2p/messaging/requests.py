@@ -71,7 +71,7 @@ class Request:
     sent: bool = False
     doubt: bool = False
     tries: int = 0
-    tried: set[NodeId] = attrs.field(factory=set)
+    tried: tuple[NodeId, ...] = ()
     finished: bool = False
     last_error: MeshError | None = None
 

@@ -56,31 +56,49 @@ async def wait_start(shell: Shell, host: Host | None, start: Start) -> CallFinis
     return await _wait_on_trio(shell, start)
 
 
-async def _wait_on_trio(shell: Shell, start: Start) -> CallFinished:
-    """Without an Event or a cancel scope: the task is woken when its answer is there."""
-    ends: list[CallFinished] = []
-    parked: list[trio.lowlevel.Task] = []
+class _Parked:
+    """A trio task that waits for one end, without an Event or a cancel scope.
 
-    def finish(finished: CallFinished) -> None:
-        if parked:
-            trio.lowlevel.reschedule(parked.pop(), outcome.Value(finished))
-        else:
-            ends.append(finished)
+    Args:
+        shell: Whose command it is.
+    """
 
-    number = start(finish)
-    if ends:
-        await trio.lowlevel.checkpoint()
-        return ends[0]
+    __slots__ = ("_end", "_gone", "_shell", "_task", "number")
 
-    def abort(_raise_cancel: object) -> trio.lowlevel.Abort:
-        parked.clear()
-        if number is not None:
-            shell.cancel(number)
+    def __init__(self, shell: Shell) -> None:
+        self._shell = shell
+        self._task: trio.lowlevel.Task | None = None
+        self._end: CallFinished | None = None
+        self._gone = False
+        self.number: int | None = None
+
+    def finish(self, finished: CallFinished) -> None:
+        """Wake the task, or be there before it parks."""
+        if self._task is None:
+            self._end = finished
+        elif not self._gone:
+            trio.lowlevel.reschedule(self._task, outcome.Value(finished))
+
+    async def wait(self) -> CallFinished:
+        """Until `finish` was called; cancelled, the command is given up."""
+        if self._end is not None:
+            await trio.lowlevel.checkpoint()
+            return self._end
+        self._task = trio.lowlevel.current_task()
+        finished: CallFinished = await trio.lowlevel.wait_task_rescheduled(self._abort)
+        return finished
+
+    def _abort(self, _raise_cancel: object) -> trio.lowlevel.Abort:
+        self._gone = True
+        if self.number is not None:
+            self._shell.cancel(self.number)
         return trio.lowlevel.Abort.SUCCEEDED
 
-    parked.append(trio.lowlevel.current_task())
-    finished: CallFinished = await trio.lowlevel.wait_task_rescheduled(abort)
-    return finished
+
+async def _wait_on_trio(shell: Shell, start: Start) -> CallFinished:
+    parked = _Parked(shell)
+    parked.number = start(parked.finish)
+    return await parked.wait()
 
 
 class AsyncNode:
@@ -194,12 +212,11 @@ class AsyncNode:
         plan = verbs.plan_call(target, args, kwargs)
         shell, host = self._running, self._host
 
-        def start(finish: Callable[[CallFinished], None]) -> int:
-            return shell.begin(plan.command, finish)
-
-        if host is None:
-            return plan.result(await _wait_on_trio(shell, start))
-        return plan.result(await wait_start(shell, host, start))
+        if host is not None:
+            return plan.result(await wait_here(shell, host, plan.command))
+        parked = _Parked(shell)
+        parked.number = shell.begin(plan.command, parked.finish)
+        return plan.result(await parked.wait())
 
     async def send(self, target: str, message: object) -> None:
         """As `Node.send`."""

@@ -116,8 +116,6 @@ class Node:
         """Let handlers finish (5 s at most), say goodbye, close. Idempotent."""
         if self._host is not None:
             self._host.stop(_STOP_WAIT)
-        if self._loop is not None:
-            self._loop.close()
 
     def run_forever(self) -> None:
         """Serve until Ctrl-C or SIGTERM, then leave."""
@@ -403,6 +401,7 @@ class Node:
         with self._loop_lock:
             if self._loop is None:
                 self._loop = AsyncioLoop.own()
-                if self._host is not None and self._loop.thread_id is not None:
-                    self._host.never_block(self._loop.thread_id)
+                self._running.at_end.append(self._loop.close)
+                if self._loop.thread_id is not None:
+                    self._running.never_block(self._loop.thread_id)
             return self._loop

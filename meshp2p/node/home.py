@@ -35,6 +35,13 @@ class Home:
     slot: Slot | None
     directory: LocalDirectory | None
 
+    def abandon(self) -> None:
+        """In a child made by fork: let go of locks, which are the parent's."""
+        if self.directory is not None:
+            self.directory.abandon()
+        if self.slot is not None:
+            self.slot.abandon()
+
     def close(self) -> None:
         """Write what is queued, then let another node have the slot."""
         if self.directory is not None:

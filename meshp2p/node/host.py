@@ -16,6 +16,7 @@ from meshp2p.events import CallFinished
 from meshp2p.ids import Seconds
 from meshp2p.node.settings import Settings
 from meshp2p.node.shell import Front, PendingResult, Shell
+from meshp2p.runtime.context import CAUSE
 from meshp2p.runtime.exceptions import single
 
 _JOIN_AT_EXIT: Final = 2.0
@@ -35,6 +36,8 @@ class Host:
         self._started = threading.Event()
         self._over = threading.Event()
         self._never_blocked: set[int] = set()
+        self.at_end: list[Callable[[], None]] = []
+        """What ends with the node, such as a loop that handlers ran on."""
         self._thread = threading.Thread(target=self._main, name="meshp2p", daemon=True)
 
     @property
@@ -68,6 +71,8 @@ class Host:
             if self._started.is_set():
                 sys.excepthook(type(error), error, error.__traceback__)
         finally:
+            for act in self.at_end:
+                act()
             self._over.set()
             self._started.set()
 
@@ -77,13 +82,16 @@ class Host:
             self._started.set()
 
     def stop(self, timeout: Seconds) -> None:
-        """Leave the mesh and end the thread; from any thread, as often as you like."""
+        """Leave the mesh and end the thread; from any thread, as often as you like.
+
+        A handler does not wait: the node waits for it.
+        """
         atexit.unregister(self._stop_at_exit)
         try:
             self.shell.soon(self.shell.request_stop)
         except Closed:
             return
-        if not self.is_own_thread:
+        if not self.is_own_thread and CAUSE.get() is None:
             self._over.wait(timeout)
 
     def _stop_at_exit(self) -> None:

@@ -413,7 +413,9 @@ class Shell:
     def abandon(self) -> None:
         """In a child made by fork: its sockets and locks are the parent's."""
         self.closed = "this process is a fork of the one that started the node; make a new node"
-        self._home = None
+        home, self._home = self._home, None
+        if home is not None:
+            home.abandon()
         if self._driver is not None:
             self._driver.abandon()
 

@@ -14,7 +14,7 @@ from meshp2p.engine.coordination import AuctionRules, VoteRules
 from meshp2p.errors import ResultError, UsageError, WireError
 from meshp2p.events import CallFinished, Member, State
 from meshp2p.ids import Seconds, check_name, check_pattern, matches
-from meshp2p.messaging.body import MismatchError, from_plain, pack_plain
+from meshp2p.messaging.body import MismatchError, from_plain, pack_arguments, pack_plain
 from meshp2p.messaging.requests import Cause
 from meshp2p.messaging.resolver import parse_target
 from meshp2p.node.shell import PendingResult
@@ -107,7 +107,7 @@ def plan_call(
             raise UsageError(f"target={target!r} is an agent: give one value, its message")
         body = pack_plain(args[0], "the message")
     else:
-        body = pack_plain([list(args), kwargs], "the arguments")
+        body = pack_arguments(args, kwargs)
     cause: Cause | None = CAUSE.get()
 
     def command(engine: Engine) -> int:
@@ -165,7 +165,7 @@ def plan_auction(
     if score is not None and not callable(score) and not isinstance(score, Policy):
         raise UsageError(f"score={score!r}: allowed are None, a Policy, and a function of a bid")
     close_after, timeout = check_timeout(close_after) or 0.5, check_timeout(timeout) or 30.0
-    body = pack_plain([list(args), dict(kwargs)], "the arguments")
+    body = pack_arguments(args, kwargs)
     rules = AuctionRules(
         close_after=close_after,
         deadline=timeout,

@@ -34,7 +34,7 @@ from meshp2p.runtime.network import Network
 from meshp2p.runtime.sockets import DatagramSocket, Listener, StreamSocket
 
 _DRAIN: Final = 64
-_BATCH: Final = 16
+_BATCH: Final = 32
 """Calls or answers in one record at most while more are made: the other end begins on
 them meanwhile, instead of both ends waiting for each other in turn."""
 _PULL: Final = 64 * 1024

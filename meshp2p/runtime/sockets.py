@@ -120,12 +120,23 @@ class StreamSocket:
             raise OSError(code, errno.errorcode.get(code, str(code)))
 
     async def wait_readable(self) -> None:
-        """Until there are bytes, or the end."""
+        """Until there are bytes, or the end.
+
+        Raises:
+            trio.ClosedResourceError: It was closed at this end, before or meanwhile.
+        """
+        self._check_open()
         await trio.lowlevel.wait_readable(self._sock)
 
     async def wait_writable(self) -> None:
-        """Until there is room."""
+        """Until there is room; raises as `wait_readable`."""
+        self._check_open()
         await trio.lowlevel.wait_writable(self._sock)
+
+    def _check_open(self) -> None:
+        # trio takes the number of a closed socket, -1, for one to wait on, and breaks.
+        if self._sock.fileno() < 0:
+            raise trio.ClosedResourceError("this end closed it")
 
     def receive(self) -> tuple[bytes, bool]:
         """Bytes that are there now, and whether there may be more at once.

@@ -123,11 +123,14 @@ def test_a_handler_may_stop_its_own_node(start: Start, kind: str) -> None:
     async def stop_async() -> str:
         return stop()
 
+    async def stop_on_trio() -> str:
+        return stop()
+
     handlers = {
         "thread": capability("stop")(lambda: stop()),
         "inline": capability("stop", inline=True)(lambda: stop()),
         "async": capability("stop")(stop_async),
-        "trio": capability("stop", loop="trio")(stop_async),
+        "trio": capability("stop", loop="trio")(stop_on_trio),
     }
     bob = start("bob", capabilities=[handlers[kind]] if kind in handlers else [])
     know_each_other(alice, bob)

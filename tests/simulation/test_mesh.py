@@ -363,6 +363,26 @@ def test_two_that_call_each_other_at_the_same_moment_both_get_their_answers(seed
 
 
 @SEEDS
+def test_a_new_connection_replaces_one_that_the_peer_has_forgotten(seed: int) -> None:
+    """Whoever connects again has lost the old connection, even if its last word was lost."""
+    world = World(seed)
+    alice, bob, carol = world.join("alice", "bob", "carol", agent=Agent(on_message=lambda b: b))
+    assert [answer(world, one.call(f"@{other.name}", 1)) for one, other in
+            ((alice, bob), (bob, alice))] == [1, 1]  # fmt: skip
+    world.run_for(5.0)
+    bob.pause()
+    for one, other in ((alice, bob), (bob, alice)):
+        world.links.set((one.name, other.name), Conditions(loss=1.0))
+    world.run_until(lambda: alice.sees(bob) == DEAD)  # the FIN is sent again after seconds
+    world.heal()
+    bob.resume()
+    world.run_until_quiet()
+    assert answer(world, alice.call("@bob", 2)) == 2
+    assert answer(world, bob.call("@alice", 3), timeout=2.0) == 3
+    assert carol.sees(bob) == ALIVE
+
+
+@SEEDS
 def test_closing_a_connection_that_nobody_uses_is_no_sign_of_death(seed: int) -> None:
     """The other side takes it for what it is, and probes nobody over it."""
     world = World(seed, attrs.evolve(loopback(), idle_close=4.0))

@@ -131,7 +131,8 @@ class Troupe:
         rest = b""
         if actor.process.stdout is not None:
             async for data in actor.process.stdout:
-                *lines, rest = (rest + data).split(b"\n")
+                lines = (rest + bytes(data)).split(b"\n")
+                rest = lines.pop()
                 for line in lines:
                     self._hear(actor, json.loads(line))
                 if len(rest) > _MAX_LINE:
@@ -189,7 +190,8 @@ class Troupe:
 
     async def dismiss(self, *, gently: bool) -> None:
         """End every process, and wait until it is gone; nothing interrupts this."""
-        with trio.CancelScope(shield=True):
+        with trio.CancelScope() as scope:
+            scope.shield = True
             for actor in self.actors.values():
                 if actor.process.stdin is not None and gently and not actor.stopped:
                     await actor.process.stdin.aclose()

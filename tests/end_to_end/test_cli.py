@@ -1,0 +1,195 @@
+"""The commands besides the demo, as a user types them."""
+
+from __future__ import annotations
+
+import json
+import signal
+
+import pytest
+
+from tests.end_to_end.shell import Shell, eventually
+
+SLOW_AGENT = """
+import time
+from meshp2p import Context, Message, Node, capability
+
+@capability("nap")
+def nap(seconds: float) -> str:
+    time.sleep(seconds)
+    return "rested"
+
+@capability("divide")
+def divide(over: float, under: float) -> float:
+    return over / under
+
+node = Node("bob", capabilities=[nap, divide])
+
+@node.on_message
+def answer(message: Message) -> object:
+    return {"heard": message.body, "from": message.sender_handle}
+
+node.start()
+print("is up", flush=True)
+node.run_forever()
+"""
+
+
+def test_a_node_is_found_looked_at_and_called(shell: Shell) -> None:
+    """`up` in one terminal; `status`, `discover` and `call` in another."""
+    shell.up("--handle", "alice", "--capability", "cook")
+
+    status = shell.meshp2p("status")
+    discovered = shell.meshp2p("discover")
+    echoed = shell.meshp2p("call", "@alice/echo", '"hello"')
+
+    assert status.status == discovered.status == echoed.status == 0
+    assert "1 of 1 members alive, as alice sees them" in status.out
+    assert "echo, cook" in status.out
+    assert "shared key: roles are labels" in status.out
+    assert discovered.out.splitlines() == ["cook  alice (label)", "echo  alice"]
+    assert json.loads(echoed.out) == "hello"
+
+
+def test_guests_are_not_members(shell: Shell) -> None:
+    """Whoever looks is never counted, not even while others look, too."""
+    shell.up("--handle", "alice")
+    shell.up("--handle", "bob")
+    looks = [shell.start("-m", "meshp2p", "status", "--json") for _ in range(3)]
+
+    seen = [json.loads(look.communicate()[0]) for look in looks]
+
+    for view in seen:
+        assert view["view"] in {"alice", "bob"}
+        assert [member["handle"] for member in view["members"]] == ["alice", "bob"]
+
+
+def test_json_is_keywords_positions_or_one_argument(shell: Shell) -> None:
+    """An object is keywords, an array positional arguments, anything else one argument."""
+    shell.up("--handle", "alice")
+
+    answers = [
+        shell.meshp2p("call", "echo", text, "--json").json["result"]
+        for text in ('{"value": [1, 2]}', "[{}]", "7.5", "null")
+    ]
+
+    assert answers == [[1, 2], {}, 7.5, None]
+
+
+def test_failures_are_told_apart_by_the_exit_status(shell: Shell) -> None:
+    """1 it failed, 2 it cannot be meant, 3 nobody there, 4 it may have run; no tracebacks."""
+    agent = shell.start("-c", SLOW_AGENT)
+    assert agent.stdout is not None
+    assert "is up" in agent.stdout.readline()
+
+    heard = shell.meshp2p("call", "@bob", '{"a": 1}', "--json")
+    raised = shell.meshp2p("call", "divide", "[1, 0]")
+    unclear = shell.meshp2p("call", "divide", "{1, 0}")
+    missing = shell.meshp2p("call", "multiply", "[1, 0]")
+    nobody = shell.meshp2p("call", "@carol/divide", "[1, 0]")
+    late = shell.meshp2p("call", "nap", "5", "--timeout", "0.3", "--json")
+
+    assert heard.json == {"result": {"heard": {"a": 1}, "from": ""}}
+    ends = [raised, unclear, missing, nobody, late]
+    assert [end.status for end in ends] == [1, 2, 3, 3, 4]
+    assert raised.err == "meshp2p: bob raised ZeroDivisionError: float division by zero\n"
+    assert "is no JSON" in unclear.err
+    assert "announces 'multiply'; see what is there with `meshp2p discover`" in missing.err
+    assert "is '@carol'; see who is there with `meshp2p status`" in nobody.err
+    assert late.json["error"]["type"] == "DeadlineExceeded"
+    assert late.json["error"]["maybe_executed"] is True
+    assert not [end for end in ends if "Traceback" in end.err or end.err.count("\n") > 1]
+
+
+@pytest.mark.parametrize("words", [("status",), ("discover",), ("call", "echo", "1")])
+def test_with_nobody_there_it_says_how_to_start_one(shell: Shell, words: tuple[str, ...]) -> None:
+    """Exit status 3, in words and as JSON."""
+    said, told = shell.meshp2p(*words), shell.meshp2p(*words, "--json")
+
+    assert (said.status, told.status) == (3, 3)
+    assert said.err == ("meshp2p: no node of this mesh runs here; start one with `meshp2p up`\n")
+    assert told.json["error"]["exit_status"] == 3
+
+
+def test_a_seed_leads_where_the_directory_does_not(shell: Shell) -> None:
+    """Another state directory with the same key, found by address only."""
+    node = shell.start("-m", "meshp2p", "up", "--handle", "alice", "--json")
+    assert node.stdout is not None
+    address = json.loads(node.stdout.readline())["addresses"][0]
+    environment = shell.environment()
+    (shell.home / "run" / "meshp2p").rename(shell.home / "hidden")
+
+    lost = shell.meshp2p("status")
+    found = shell.meshp2p("status", "--seed", address, "--json")
+
+    assert environment["XDG_RUNTIME_DIR"] == str(shell.home / "run")
+    assert lost.status == 3
+    assert found.json["view"] == address
+    assert [member["handle"] for member in found.json["members"]] == ["alice"]
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_node_leaves_when_it_is_told_to(shell: Shell, how: signal.Signals) -> None:
+    """Ctrl-C and SIGTERM are a goodbye: exit status 0, and the others hear of it."""
+    shell.up("--handle", "alice")
+    bob = shell.up("--handle", "bob")
+
+    def states() -> dict[str, str]:
+        seen = shell.meshp2p("status", "--json").json["members"]
+        return {member["handle"]: member["state"] for member in seen}
+
+    assert states() == {"alice": "alive", "bob": "alive"}
+    ended = shell.end(bob, how)
+
+    assert (ended.status, ended.err) == (0, "")
+    assert eventually(lambda: states().get("bob", "left") == "left")
+
+
+def test_wrong_words_are_one_sentence(shell: Shell) -> None:
+    """Exit status 2 and one line; with --json one object."""
+    said = shell.meshp2p("dance")
+    told = shell.meshp2p("up", "--handle", "no spaces", "--json")
+    far = shell.meshp2p("up", "--seed", "192.0.2.1:6374")
+
+    assert [end.status for end in (said, told, far)] == [2, 2, 2]
+    assert said.err.count("\n") == far.err.count("\n") == 1
+    assert "meshp2p --help" in said.err
+    assert told.json["error"]["type"] == "UsageError"
+    assert "mesh=" in far.err
+
+
+def test_a_taken_port_is_one_sentence(shell: Shell) -> None:
+    """Whose port it is cannot be known; that it is taken can be said."""
+    node = shell.start("-m", "meshp2p", "up", "--json")
+    assert node.stdout is not None
+    address = json.loads(node.stdout.readline())["addresses"][0]
+
+    taken = shell.meshp2p("up", "--bind", address)
+
+    assert taken.status == 1
+    assert taken.err.count("\n") == 1
+    assert address.rpartition(":")[2] in taken.err
+
+
+UNSUITABLE = """
+import runpy, sys
+sys.{} = {!r}
+sys.argv = ["meshp2p", "demo"]
+runpy.run_module("meshp2p", run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "advice"),
+    [
+        ("version_info", (3, 9, 1, "final", 0), "meshp2p needs Python 3.11 or newer, this is 3.9"),
+        ("platform", "win32", "on Windows use WSL"),
+    ],
+)
+def test_what_cannot_run_here_says_so_first(
+    shell: Shell, name: str, value: object, advice: str
+) -> None:
+    """An old Python and Windows hear what to do, before anything else can fail."""
+    ended = shell.python("-c", UNSUITABLE.format(name, value))
+
+    assert ended.status != 0
+    assert advice in ended.err.splitlines()[-1]
