@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import functools
 import json
 import os
 import statistics
@@ -238,10 +239,18 @@ def measure_blocking(mode: str, seconds: float) -> Figure:
         return figure(times, sum(counts) / (time.perf_counter() - began))
 
 
+def _trio_row(mode: str, seconds: float) -> Figure:
+    return trio.run(measure_trio, mode, seconds)
+
+
+def _asyncio_row(mode: str, seconds: float) -> Figure:
+    return asyncio.run(measure_asyncio(mode, seconds))
+
+
 ROWS: Final[dict[str, Callable[[float], Figure]]] = {
-    **{f"trio, {mode}": lambda s, mode=mode: trio.run(measure_trio, mode, s) for mode in MODES},
-    "asyncio, inline": lambda s: asyncio.run(measure_asyncio("inline", s)),
-    "blocking, inline": lambda s: measure_blocking("inline", s),
+    **{f"trio, {mode}": functools.partial(_trio_row, mode) for mode in MODES},
+    "asyncio, inline": functools.partial(_asyncio_row, "inline"),
+    "blocking, inline": functools.partial(measure_blocking, "inline"),
 }
 
 

@@ -12,25 +12,11 @@ print(node.call("greet", "bob"))
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    # what cannot run here is said before anything else fails
-    import sys
-
-    if sys.version_info < (3, 11):  # noqa: UP036  # a clone is run without asking its metadata
-        raise ImportError(
-            "meshp2p needs Python 3.11 or newer, this is {}.{}; install one, for example with "
-            "`uv python install 3.11`".format(*sys.version_info[:2]),
-            name="meshp2p",
-        )
-    if sys.platform == "win32":
-        raise ImportError(
-            "meshp2p runs on Linux and macOS; on Windows use WSL (`wsl --install`, then the same "
-            "commands in there)",
-            name="meshp2p",
-        )
     from meshp2p.consensus import Ballot, Bid, Certificate, Offer, Policy, VoteCall, VoteResult
     from meshp2p.errors import (
         Closed,
@@ -139,6 +125,19 @@ __all__ = [
     "VoteResult",
     "capability",
 ]
+
+
+def cannot_run_here() -> str:
+    """One sentence that says what to do; "" if nothing is wrong.
+
+    Whatever is imported before it is asked must be readable to Python 3.8.
+    """
+    if sys.version_info < (3, 11):  # noqa: UP036  # a clone is run without asking its metadata
+        version = ".".join(map(str, sys.version_info[:2]))
+        return "meshp2p needs Python 3.11 or newer, this is " + version + ": install a newer one"
+    if sys.platform == "win32":
+        return "meshp2p runs on Linux and macOS: on Windows use WSL"
+    return ""
 
 
 def __getattr__(name: str) -> object:

@@ -13,16 +13,8 @@ from meshp2p.cli.arguments import parser
 from meshp2p.errors import MeshError
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command.
-
-    Args:
-        argv: Words after the program's name; None for this process's own.
-
-    Returns:
-        The exit status, see `output`.
-    """
-    words = sys.argv[1:] if argv is None else list(argv)
+def run(words: Sequence[str]) -> int:
+    """Run one command; the exit status, see `output`."""
     as_json = "--json" in words
     try:
         return _run(parser().parse_args(words))

@@ -46,7 +46,6 @@ class Guest:
         state_dir: object = None,
     ) -> None:
         """See the class."""
-        self._seeds = tuple(seeds)
         settings = check_settings(
             namespace=namespace, mesh=mesh, seeds=seeds, state_dir=state_dir, guest=True
         )
@@ -79,8 +78,6 @@ class Guest:
         peer = self._host.run_sync(lambda: shell.synced_with)
         if peer is None:
             return ""
-        if peer == shell.engine.identity.node_id:  # whoever listens at a seed
-            return " or ".join(self._seeds)
         member = self._host.run_sync(lambda: shell.engine.member(peer))
         return member.name if member is not None else show_id(peer)[:8]
 

@@ -100,7 +100,7 @@ class Shell:
         self._token: trio.lowlevel.TrioToken | None = None
         self.closed: str | None = None
         self.synced_with: NodeId | None = None
-        """Who sent the first list of members; our own id for whoever listens at a seed."""
+        """Who sent the first list of members."""
         _shells.add(self)
 
     # --- life ----------------------------------------------------------------
