@@ -145,6 +145,9 @@ def __getattr__(name: str) -> object:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    reason = cannot_run_here()
+    if reason:
+        raise ImportError(reason)
     value: object = getattr(import_module(home), name)
     globals()[name] = value
     return value

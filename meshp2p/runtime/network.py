@@ -85,8 +85,8 @@ def bind(hosts: Sequence[str], port: int, *, fallback: bool = False) -> Network:
                 port = 0
             elif port or attempt == _TRIES - 1:
                 raise PortTaken(
-                    f"port {port} of {hosts[0]} is in use; choose another with bind="
-                    f"'{Address(hosts[0], port or DEFAULT_PORT)}', or leave bind out for a free one"
+                    f"port {port} of {hosts[0]} is in use; choose another, or let the system "
+                    f"choose with bind='{Address(hosts[0], 0)}'"
                 ) from error
     raise PortTaken(f"no free port on {', '.join(hosts)}")
 

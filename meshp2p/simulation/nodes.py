@@ -202,7 +202,7 @@ class Node:
             unix=unix,
             may_promise=origins.may_promise,
         )
-        self._engine = Engine(
+        self._engine = self._world.make_engine(
             config=origins.config,
             identity=self._identity,
             trust=Trust(origins.crypto, origins.keys, origins.config.clock_tolerance),

@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from meshp2p.config import Config, loopback
 from meshp2p.effects import Record
+from meshp2p.engine import Engine
 from meshp2p.engine.coordination import AuctionRules, VoteRules
 from meshp2p.identity.keys import Crypto
 from meshp2p.identity.trust import MeshKeys
@@ -58,6 +59,7 @@ class World:
         *,
         crypto: Crypto | None = None,
         conditions: Conditions | None = None,
+        make_engine: Callable[..., Engine] = Engine,
     ) -> None:
         """An empty world.
 
@@ -66,10 +68,12 @@ class World:
             config: Of nodes that are given no other; `loopback()` if None.
             crypto: `CheapCrypto` if None.
             conditions: Of all links that are given no other.
+            make_engine: Called as `Engine` is; for tests that watch its inputs.
         """
         self.seed = seed
         self.config = config or loopback()
         self.crypto = crypto or CheapCrypto(self._signature_held)
+        self.make_engine = make_engine
         self.now = START
         self.nodes: dict[str, Node] = {}
         self.links = Links(seed, self.after, lambda: self.now)

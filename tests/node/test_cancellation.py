@@ -12,7 +12,7 @@ import trio
 from meshp2p import AsyncContext, Closed, Context, Node, capability
 from tests.node.conftest import Start
 from tests.node.processes import Run
-from tests.node.waiting import eventually, know_each_other, trio_sees
+from tests.node.waiting import eventually, handles, know_each_other, trio_sees
 
 
 class Sleeper:
@@ -165,6 +165,45 @@ def test_ctrl_c_interrupts_a_blocking_call_and_its_handler(start: Start, run: Ru
     assert alice.line() == "2 0"
     assert alice.wait() == 0, alice.errors()
     assert sleeper.is_over()
+
+
+LOOPS = {
+    "trio": "trio.run(main)",
+    "asyncio": "asyncio.run(main())",
+}
+
+
+@pytest.mark.parametrize("library", LOOPS)
+def test_ctrl_c_in_an_async_program_ends_the_call_and_leaves(
+    start: Start, run: Run, library: str
+) -> None:
+    """The program ends as its library has it; the callee stops, the others hear a goodbye."""
+    sleeper = Sleeper()
+    bob = start("bob", capabilities=sleeper.capabilities)
+    alice = run(
+        f"""
+        import asyncio, trio
+        from meshp2p import Node
+
+        async def main():
+            async with Node("alice") as node:
+                await node.call("sleep.plain", timeout=60)
+
+        try:
+            {LOOPS[library]}
+        except KeyboardInterrupt:
+            print("interrupted")
+        """
+    )
+    assert sleeper.began.wait(15)
+
+    alice.signal(signal.SIGINT)
+
+    assert alice.line(within=3) == "interrupted"
+    assert alice.wait() == 0, alice.errors()
+    assert alice.errors() == ""
+    assert sleeper.is_over()
+    eventually(lambda: handles(bob.members(state="left")) == {"alice"})
 
 
 def test_a_caller_that_dies_cancels_its_calls(start: Start, run: Run) -> None:

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import ast
+from pathlib import Path
+
 import pytest
 
+import meshp2p
 from meshp2p.cli import main
 
 
@@ -25,3 +29,13 @@ def test_wrong_words_end_with_two(words: list[str], capsys: pytest.CaptureFixtur
     """One sentence on stderr that says where help is."""
     assert main(words) == 2
     assert capsys.readouterr().err.endswith("--help`\n")
+
+
+@pytest.mark.parametrize("name", ["__init__.py", "__main__.py", "cli/__init__.py"])
+def test_an_old_python_can_read_what_tells_it_so(name: str) -> None:
+    """Else it would show a syntax error instead of a sentence."""
+    source = Path(meshp2p.__file__).parent / name
+
+    module = ast.parse(source.read_text("utf-8"), feature_version=(3, 8))
+
+    assert module.body

@@ -1,0 +1,240 @@
+"""The three laws of the engine, for whatever happens and whoever sends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meshp2p.config import loopback
+from meshp2p.effects import OpenStream, SendDatagram, StreamReady
+from meshp2p.engine import Engine
+from meshp2p.ids import Address
+from meshp2p.simulation import Agent, Conditions, Handler, Node, World
+from meshp2p.wire import limits
+from tests.property.taped import Recorder, Tape, sizes
+
+NAMES = ("alice", "bob", "carol", "dave")
+STRANGER = Address("203.0.113.9", 4_000)
+VERBS = ("call", "message", "crash", "restart", "cut", "heal", "pause", "resume", "vote", "leave")
+
+scripts = st.lists(
+    st.tuples(st.sampled_from(VERBS), st.integers(0, 3), st.sampled_from([0.0, 0.01, 0.3, 2.0])),
+    max_size=8,
+)
+
+
+def lived(seed: int, script: list[tuple[str, int, float]]) -> tuple[World, list[Tape]]:
+    """A world in which the script has happened, and the tapes of all its engines."""
+    recorder = Recorder()
+    world = World(
+        seed, loopback(), conditions=Conditions(loss=0.05), make_engine=recorder
+    )
+    add = Handler(function=lambda a, b: a + b, takes=0.2, idempotent=True)
+    for name in NAMES:
+        world.start(name, agent=Agent({"add": add}, on_message=len, voter=lambda _: "yes"))
+    world.run_for(1.0)
+    for verb, who, wait in script:
+        act(world, verb, world[NAMES[who]], world[NAMES[who - 1]])
+        world.run_for(wait)
+    return world, recorder.tapes
+
+
+def act(world: World, verb: str, node: Node, other: Node) -> None:
+    """One line of a script, where it makes sense."""
+    awake = node.is_running and not node.is_paused
+    if verb == "restart" and not node.is_running:
+        world.restart(node)
+    elif verb == "heal":
+        world.heal()
+    elif verb == "cut":
+        world.cut(node, other)
+    elif verb == "resume" and node.is_paused:
+        node.resume()
+    elif awake and verb == "call":
+        node.call("add", 1, 2, timeout=1.0)
+    elif awake and verb == "message":
+        node.call(f"@{other.name}", "x" * 100_000)
+    elif awake and verb == "crash":
+        world.crash(node)
+    elif awake and verb == "pause":
+        node.pause()
+    elif awake and verb == "leave":
+        world.leave(node)
+    elif awake and verb == "vote":
+        other.agent.voter = lambda _: "no"
+
+
+@given(st.integers(0, 1_000), scripts)
+def test_same_seed_and_inputs_give_the_same_effects(
+    seed: int, script: list[tuple[str, int, float]]
+) -> None:
+    """Law 1: an engine has no state but its own, so a failure can be played again."""
+    _, tapes = lived(seed, script)
+    for tape in tapes:
+        for given_back, before in tape.play(tape.fresh_engine()):
+            assert given_back == before
+
+
+@given(st.integers(0, 1_000), scripts, st.data())
+def test_after_a_deadline_the_next_one_is_later(
+    seed: int, script: list[tuple[str, int, float]], data: st.DataObject
+) -> None:
+    """Law 2: whatever state was reached, and however late the clock is looked at."""
+    _, tapes = lived(seed, script)
+    for tape in tapes:
+        engine = tape.fresh_engine()
+        stop = data.draw(st.integers(1, len(tape.entries)), label="inputs")
+        tape.entries = tape.entries[:stop]
+        moments = [1_000.0]
+        for _ in tape.play(engine):
+            moments.append(engine._core.now)  # noqa: SLF001  # the time of the last input
+        now = moments[-1]
+        for late in data.draw(st.lists(st.sampled_from([0.0, 1e-6, 0.1, 5.0, 1e5]), max_size=4)):
+            now += late
+            engine.receive_deadline(now=now)
+            assert engine.next_deadline() > now
+
+
+# --- Law 3: strangers --------------------------------------------------------------------
+
+
+def quiet_pair() -> tuple[World, Tape]:
+    """alice and bob know each other and have talked; and what alice was given."""
+    recorder = Recorder()
+    world = World(1, make_engine=recorder)
+    alice, bob = world.join("alice", "bob", agent=Agent(on_message=len))
+    calls = [bob.call("@alice", "hello"), alice.call("@bob", "hello")]
+    world.run_until(lambda: all(call.is_done for call in calls))
+    world.run_for(2.0)
+    return world, recorder.tapes[0]
+
+
+_WORLD, _TAPE = quiet_pair()
+_DATAGRAMS = [args[0] for args in _TAPE.given("receive_datagram")]
+_STREAMS: dict[int, bytes] = {}
+for _stream, _piece in _TAPE.given("receive_stream"):
+    _STREAMS[_stream] = _STREAMS.get(_stream, b"") + _piece
+
+
+@st.composite
+def strange(draw: st.DrawFn, real: list[bytes]) -> bytes:
+    """Garbage, or something real: cut off, too long, changed in some bytes, or as it was."""
+    data = draw(st.one_of(st.binary(max_size=1_300), st.sampled_from(real)))
+    kind = draw(st.sampled_from(["as it is", "cut off", "too long", "changed"]))
+    if kind == "cut off":
+        return data[: draw(st.integers(0, len(data)))]
+    if kind == "too long":
+        return data + draw(st.binary(min_size=1, max_size=2_000))
+    if kind == "changed" and data:
+        changed = bytearray(data)
+        for _ in range(draw(st.integers(1, 4))):
+            changed[draw(st.integers(0, len(data) - 1))] ^= draw(st.integers(1, 255))
+        return bytes(changed)
+    return data
+
+
+def replay_of_alice() -> Engine:
+    """alice as she was after all that was on tape, with nothing left to do."""
+    engine = _TAPE.fresh_engine()
+    for _ in _TAPE.play(engine):
+        pass
+    engine.effects()
+    return engine
+
+
+def counted(engine: Engine) -> int:
+    """How often something was refused, dropped or ignored."""
+    gauges = ("members", "sessions", "streams", "calls_open", "handlers_running")
+    return sum(count for name, count in engine.stats().items() if name not in gauges)
+
+
+def within_limits(engine: Engine, at_most: int = limits.MAX_PENDING_HANDSHAKES) -> bool:
+    """Whether no container has more elements than a table of strangers may have."""
+    found = {
+        path: size
+        for path, size in sizes(engine).items()
+        if size > at_most and not path.endswith(("_inbox", "rng", ".data"))
+    }
+    return not found
+
+
+@given(st.lists(strange(_DATAGRAMS), min_size=1, max_size=6))
+def test_a_strangers_datagrams_never_raise_and_are_counted(datagrams: list[bytes]) -> None:
+    """Law 3, datagrams: one count each, no answer to garbage, no session lost."""
+    engine, now = replay_of_alice(), _WORLD.now
+    sessions = engine.stats()["sessions"]
+    for data in datagrams:
+        before = counted(engine)
+        engine.receive_datagram(data, STRANGER, now=now)
+        effects = engine.effects()
+        replayed = data in _DATAGRAMS or any(data.startswith(real) for real in _DATAGRAMS)
+        answered = [each for each in effects if isinstance(each, SendDatagram)]
+        assert replayed or not answered
+        assert sum(len(each.data) for each in answered) <= len(data)
+        assert counted(engine) > before or answered
+    assert sessions <= engine.stats()["sessions"] <= sessions + len(datagrams)
+    assert within_limits(engine)
+    engine.receive_deadline(now=now + 60.0)
+    assert engine.next_deadline() > now + 60.0
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), strange(list(_STREAMS.values()))), max_size=8),
+    st.integers(1, 500),
+)
+def test_a_strangers_streams_never_raise_and_get_no_byte(
+    pieces: list[tuple[int, bytes]], torn: int
+) -> None:
+    """Law 3, streams: whatever is sent, in whatever pieces; without the keys, silence."""
+    engine, now = replay_of_alice(), _WORLD.now
+    ours = {10_000 + 2 * which for which, _ in pieces}
+    for stream in sorted(ours):
+        engine.stream_accepted(stream, STRANGER, now=now)
+    for which, data in pieces:
+        stream = 10_000 + 2 * which
+        for at in range(0, len(data), torn):
+            engine.receive_stream(stream, data[at : at + torn], now=now)
+        real = any(data.startswith(whole[:100]) for whole in _STREAMS.values())
+        if not real:
+            assert engine.stream_bytes(stream, 65_536, now=now) == b""
+    for effect in engine.effects():
+        assert not isinstance(effect, SendDatagram | OpenStream)
+        assert not isinstance(effect, StreamReady) or effect.stream in ours
+    assert within_limits(engine)
+    engine.receive_deadline(now=now + 60.0)
+    engine.effects()
+    assert engine.stats()["streams"] <= 2
+
+
+def test_a_flood_of_connections_is_bounded_and_leaves_nothing() -> None:
+    """Few for each address, some in all; members of the mesh are let in again afterwards."""
+    engine, now = replay_of_alice(), _WORLD.now
+    before = engine.stats()["streams"]
+    for n in range(500):
+        host = f"203.0.{n // 100}.{n % 100}"
+        engine.stream_accepted(10_000 + 2 * n, Address(host, 9), now=now)
+        engine.receive_stream(10_000 + 2 * n, b"m2p\1\0\1\xff", now=now)
+        engine.effects()
+    assert engine.stats()["streams"] - before <= limits.MAX_PREAUTH_STREAMS
+    for n in range(500, 600):
+        engine.stream_accepted(10_000 + 2 * n, STRANGER, now=now)
+    engine.receive_deadline(now=now + engine.config.preauth_timeout)
+    assert engine.stats()["streams"] <= before
+    for n in range(600, 700):
+        engine.stream_accepted(10_000 + 2 * n, STRANGER, now=now + 10.0)
+    assert engine.stats()["streams"] - before <= limits.MAX_PREAUTH_STREAMS_PER_HOST
+
+
+def test_recorded_handshakes_from_many_addresses_fill_no_table() -> None:
+    """Who replays what it saw on the wire, a thousand times, harms no session in use."""
+    engine, now = replay_of_alice(), _WORLD.now
+    answered: list[Any] = []
+    for n in range(1_000):
+        for data in _DATAGRAMS[:40]:
+            source = Address(f"203.0.{n // 250}.{n % 250}", 9)
+            engine.receive_datagram(data, source, now=now)
+        answered += engine.effects()
+    assert within_limits(engine)
+    assert engine.member(_WORLD["bob"].id).state == "alive"  # type: ignore[union-attr]  # it knows him
