@@ -185,6 +185,7 @@ class Engine:
     def receive_datagram(self, data: bytes, source: Address, *, now: Seconds) -> None:
         """Bytes from anybody."""
         self._core.now = now
+        self._swim.load = self._serving.load
         self._membership.receive_datagram(data, source, now)
         self._membership.drain(now)
 

@@ -10,9 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar, cast
 
-import outcome
 import trio
 
 from meshp2p.consensus import VoteResult
@@ -74,19 +73,18 @@ class _Parked:
 
     def finish(self, finished: CallFinished) -> None:
         """Wake the task, or be there before it parks."""
-        if self._task is None:
-            self._end = finished
-        elif not self._gone:
-            trio.lowlevel.reschedule(self._task, outcome.Value(finished))
+        self._end = finished
+        if self._task is not None and not self._gone:
+            trio.lowlevel.reschedule(self._task)
 
     async def wait(self) -> CallFinished:
         """Until `finish` was called; cancelled, the command is given up."""
-        if self._end is not None:
+        if self._end is None:
+            self._task = trio.lowlevel.current_task()
+            await trio.lowlevel.wait_task_rescheduled(self._abort)
+        else:
             await trio.lowlevel.checkpoint()
-            return self._end
-        self._task = trio.lowlevel.current_task()
-        finished: CallFinished = await trio.lowlevel.wait_task_rescheduled(self._abort)
-        return finished
+        return cast("CallFinished", self._end)  # set by whoever woke us
 
     def _abort(self, _raise_cancel: object) -> trio.lowlevel.Abort:
         self._gone = True
