@@ -68,7 +68,7 @@ def read_result(body: object, returns: Any) -> Any:  # noqa: ANN401  # of the ty
         raise ResultError(str(error)) from error
 
 
-def check_timeout(timeout: object) -> Seconds | None:
+def check_timeout(timeout: object, what: str = "timeout") -> Seconds | None:
     """A number of seconds above 0, or None for the default.
 
     Raises:
@@ -79,7 +79,7 @@ def check_timeout(timeout: object) -> Seconds | None:
     is_number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
     if not is_number or not 0 < timeout <= _MAX_TIMEOUT:  # type: ignore[operator]  # a number
         raise UsageError(
-            f"timeout={timeout!r}: allowed are seconds above 0 (at most {_MAX_TIMEOUT:g}), and "
+            f"{what}={timeout!r}: allowed are seconds above 0 (at most {_MAX_TIMEOUT:g}), and "
             "None for the default"
         )
     return float(timeout)  # type: ignore[arg-type]  # a number
@@ -164,7 +164,12 @@ def plan_auction(
         raise UsageError("sealed=True: sealed bids come in a later version")
     if score is not None and not callable(score) and not isinstance(score, Policy):
         raise UsageError(f"score={score!r}: allowed are None, a Policy, and a function of a bid")
-    close_after, timeout = check_timeout(close_after) or 0.5, check_timeout(timeout) or 30.0
+    for word in RESERVED & kwargs.keys():
+        raise UsageError(f"{word}={kwargs[word]!r}: auctions do not take this keyword")
+    close_after = check_timeout(close_after, "close_after") or 0.5
+    timeout = check_timeout(timeout) or 30.0
+    _check_count("at_most", at_most, 1)
+    _check_count("budget", budget, 0)
     body = pack_arguments(args, kwargs)
     rules = AuctionRules(
         close_after=close_after,
@@ -204,6 +209,8 @@ def plan_vote(
     texts = [option for option in options if isinstance(option, str) and option]
     if len(texts) != len(options) or len(set(texts)) != len(texts) or len(texts) < 2:  # noqa: PLR2004  # a choice
         raise UsageError(f"options={options!r}: allowed are two or more different texts")
+    if faulty is not None:
+        _check_count("faulty", faulty, 0)
     if method != "plurality":
         raise UsageError(f"method={method!r}: allowed is 'plurality'")
     rules = VoteRules(
@@ -219,6 +226,11 @@ def plan_vote(
         return engine.coordination.call_vote(question, texts, rules, now=trio.current_time())
 
     return command
+
+
+def _check_count(what: str, value: object, least: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value < 1 << 53:
+        raise UsageError(f"{what}={value!r}: allowed are whole numbers from {least}")
 
 
 def _share(what: str, value: object) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Callable, Iterator
+from itertools import chain, count
 from typing import Any
 
 import attrs
@@ -57,11 +58,11 @@ class Tape:
         """Another engine that begins like the first."""
         rng = random.Random()
         rng.setstate(self.dice)
-        drawn = iter(self.drawn)
+        drawn = chain(self.drawn, (bytes([n % 251 + 1]) * 32 for n in count()))
         identity, crypto = self.made_with["identity"], self.made_with["crypto"]
         trust = Trust(crypto, identity.keys, self.made_with["config"].clock_tolerance)
         return Engine(
-            **{**self.made_with, "rng": rng, "trust": trust, "entropy": lambda _: next(drawn)}
+            **{**self.made_with, "rng": rng, "trust": trust, "entropy": lambda n: next(drawn)[:n]}
         )
 
     def play(self, engine: Engine) -> Iterator[tuple[Any, Any]]:

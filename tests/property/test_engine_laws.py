@@ -15,13 +15,13 @@ from meshp2p.simulation import Agent, Conditions, Handler, Node, World
 from meshp2p.wire import limits
 from tests.property.taped import Recorder, Tape, sizes
 
-NAMES = ("alice", "bob", "carol", "dave")
+NAMES = ("alice", "bob", "carol")
 STRANGER = Address("203.0.113.9", 4_000)
 VERBS = ("call", "message", "crash", "restart", "cut", "heal", "pause", "resume", "vote", "leave")
 
 scripts = st.lists(
-    st.tuples(st.sampled_from(VERBS), st.integers(0, 3), st.sampled_from([0.0, 0.01, 0.3, 2.0])),
-    max_size=8,
+    st.tuples(st.sampled_from(VERBS), st.integers(0, 2), st.sampled_from([0.0, 0.01, 0.3, 2.0])),
+    max_size=6,
 )
 
 
@@ -34,7 +34,7 @@ def lived(seed: int, script: list[tuple[str, int, float]]) -> tuple[World, list[
     add = Handler(function=lambda a, b: a + b, takes=0.2, idempotent=True)
     for name in NAMES:
         world.start(name, agent=Agent({"add": add}, on_message=len, voter=lambda _: "yes"))
-    world.run_for(1.0)
+    world.run_for(0.3)
     for verb, who, wait in script:
         act(world, verb, world[NAMES[who]], world[NAMES[who - 1]])
         world.run_for(wait)
