@@ -162,12 +162,8 @@ class Calls:
             self._send(request, peer, now)
 
     def _send(self, request: Request, peer: NodeId, now: Seconds) -> None:
-        def on_answer(data: bytes, now: Seconds) -> None:
-            self._receive_answer(request, peer, data, now)
-
-        def on_lost(reason: str, now: Seconds, *, sent: bool) -> None:
-            self._receive_loss(request, peer, reason, now, sent=sent)
-
+        on_answer = functools.partial(self._receive_answer, request, peer)
+        on_lost = functools.partial(self._receive_loss, request, peer)
         one_way = bool(request.head.flags & messages.FLAG_ONE_WAY)
         data = join_head(request.head.packed(), request.body)
         errand = Errand(data, request.answer_limit, on_answer, on_lost, one_way=one_way)

@@ -113,6 +113,8 @@ def from_plain(value: object, wanted: Any, where: str = "value") -> Any:  # noqa
     Raises:
         MismatchError: The value does not fit.
     """
+    if type(value) is wanted and wanted in _SCALARS:
+        return value
     if wanted is Any or wanted is object or isinstance(wanted, str | typing.TypeVar):
         return value
     if wanted is None or wanted is type(None):

@@ -8,7 +8,7 @@ import attrs
 
 from meshp2p.effects import StreamId
 from meshp2p.engine import Engine
-from meshp2p.ids import Address
+from meshp2p.ids import Address, Seconds
 from meshp2p.simulation.dice import chance
 from meshp2p.simulation.links import Lane
 
@@ -20,6 +20,8 @@ _WINDOW: Final = 256 * 1024
 """Bytes under way before the socket is full."""
 _PULL: Final = 64 * 1024
 """What the driver asks for at once."""
+_RESEND: Final[Seconds] = 0.5
+"""Pause between tries to bring bytes to a machine without power."""
 _TORN: Final = 0.1
 """Share of writes that arrive in two pieces: a stream has no message borders."""
 
@@ -111,6 +113,13 @@ class Streams:
         def deliver() -> None:
             if other.is_live:
                 other.node.feed(lambda engine, now: self._read(engine, end, other, piece, now))
+            elif not other.node.has_power and end.is_live:
+                self._world.after(_RESEND, deliver)
+            elif other.node.life != other.life:  # a kernel that knows no such connection
+                lane = Lane((other.node.name, end.node.name))
+                self._world.links.send_in_order(
+                    lane, lambda: self._tell_closed(end, "connection reset")
+                )
 
         self._world.links.send_in_order(end.lane, deliver)
 

@@ -57,6 +57,15 @@ class Program:
         assert line is not None, f"the program ended: {self.errors()}"
         return line
 
+    def has_said(self, text: str) -> bool:
+        """Whether the next line is there, and is this one; then it is read."""
+        return not self._lines.empty() and self.line() == text
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether no line waits to be read."""
+        return self._lines.empty()
+
     def say(self, text: str = "") -> None:
         """Give it a line to read."""
         assert self.process.stdin is not None

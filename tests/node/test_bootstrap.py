@@ -20,6 +20,7 @@ from tests.node.waiting import eventually, handles, know_each_other
 
 @capability("greet")
 def greet(name: str) -> str:
+    """Say hello."""
     return f"hello {name}"
 
 
@@ -181,7 +182,7 @@ def test_a_copied_mesh_key_joins_two_states(start: Start, home: Path) -> None:
     bob = start(
         "bob",
         mesh=str(shared),
-        bind="0.0.0.0:0",  # noqa: S104  # allowed with a mesh that was shared on purpose
+        bind="0.0.0.0:0",  # allowed with a mesh that was shared on purpose
         seeds=[alice.addresses[0]],
         state_dir=home / "two",
         discovery=(),
@@ -266,7 +267,7 @@ def test_a_damaged_key_is_said(home: Path) -> None:
         pass
     (home / "state" / "mesh.key").write_text("what is this?\n")
 
-    with pytest.raises(StateUnusable, match="mesh.key is damaged"):
+    with pytest.raises(StateUnusable, match=r"mesh\.key is damaged"):
         Node("alice").start()
 
 

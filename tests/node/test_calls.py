@@ -23,16 +23,19 @@ from tests.node.waiting import eventually, know_each_other
 
 @capability("greet")
 def greet(name: str) -> str:
+    """Say hello."""
     return f"hello {name}"
 
 
 @capability("echo", inline=True)
 def echo(value: object) -> object:
+    """Give it back."""
     return value
 
 
 @capability("where")
 def where(ctx: Context) -> str:
+    """Tell the caller who it is."""
     return ctx.caller
 
 

@@ -19,6 +19,7 @@ class Sleeper:
     """Handlers that wait until they are cancelled, and what they noticed."""
 
     def __init__(self) -> None:
+        """Nothing has begun."""
         self.began = threading.Event()
         self.ended = threading.Event()
 
@@ -30,7 +31,7 @@ class Sleeper:
             self.ended.set()
 
         @capability("sleep.async")
-        async def on_asyncio(ctx: AsyncContext) -> None:
+        async def on_asyncio() -> None:
             self.began.set()
             try:
                 await asyncio.sleep(60)
@@ -39,7 +40,7 @@ class Sleeper:
                 raise
 
         @capability("sleep.trio", loop="trio")
-        async def on_trio(ctx: AsyncContext) -> None:
+        async def on_trio() -> None:
             self.began.set()
             try:
                 await trio.sleep(60)

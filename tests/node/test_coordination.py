@@ -11,8 +11,8 @@ from meshp2p import (
     Ballot,
     Bid,
     DeadlineExceeded,
-    Node,
     NoBids,
+    Node,
     Offer,
     RemoteError,
     Undecided,
@@ -51,7 +51,7 @@ def test_the_cheapest_bid_wins_and_does_the_work(start: Start) -> None:
         return Bid(price=90)
 
     @carol.on_bid()
-    async def cheap(offer: Offer) -> Bid | None:
+    async def cheap(_offer: Offer) -> Bid | None:
         return Bid(price=10)
 
     award = alice.auction("build", "a house")
@@ -120,7 +120,7 @@ def test_a_vote_is_decided_by_the_electors_and_proved(start: Start) -> None:
     assert result.choice == "yes"
     assert result.confidence == pytest.approx(0.9)
     assert asked[0].question == "ship it?"
-    root = nodes[0]._host.shell.engine.identity.keys.root_public  # type: ignore[union-attr]  # public
+    root = nodes[0]._host.shell.engine.identity.keys.root_public  # type: ignore[union-attr]  # noqa: SLF001  # public
     stored = result.certificate.to_bytes()
     assert verify(stored, root).valid
     assert not verify(stored[:-1] + bytes([stored[-1] ^ 1]), root).valid

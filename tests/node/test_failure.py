@@ -88,7 +88,7 @@ def test_an_idempotent_call_goes_on_elsewhere(start: Start, run: Run) -> None:
 def first_at_work(workers: dict[str, Program]) -> str | None:
     """Who printed "working"."""
     for name, program in workers.items():
-        if not program._lines.empty() and program.line() == "working":
+        if program.has_said("working"):
             return name
     return None
 
@@ -107,7 +107,7 @@ def test_a_call_that_may_have_run_is_not_repeated(start: Start, run: Run) -> Non
             answer.result(10)
 
     other = workers[({"bob", "carol"} - {busy}).pop()]
-    assert other._lines.empty()
+    assert other.is_silent
 
 
 def test_a_killed_process_is_known_to_be_dead_within_a_second(start: Start, run: Run) -> None:

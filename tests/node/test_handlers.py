@@ -36,22 +36,26 @@ def running_loop() -> str:
 
 @capability("plain")
 def plain() -> list[str]:
+    """In a worker thread."""
     return [running_loop(), threading.current_thread().name]
 
 
 @capability("inline", inline=True)
 def inline() -> list[str]:
+    """On the node's own loop."""
     return [running_loop(), threading.current_thread().name]
 
 
 @capability("async")
 async def on_loop() -> list[str]:
+    """On whichever loop the node was entered from."""
     return [running_loop(), threading.current_thread().name]
 
 
 @capability("trio", loop="trio")
 async def on_trio() -> list[str]:
-    await trio.sleep(0)
+    """On trio, always."""
+    await trio.lowlevel.checkpoint()
     return [running_loop(), threading.current_thread().name]
 
 
@@ -253,11 +257,15 @@ def test_a_blocking_call_in_an_inline_handler_says_what_to_do(start: Start) -> N
     handlers = [greet, stuck, stuck_context, stuck_async]
     alice, bob = start("alice"), start("bob", capabilities=handlers)
 
-    with pytest.raises(RemoteError, match=r"wait for itself: in an async handler use `await ctx.call"):
+    with pytest.raises(
+        RemoteError, match=r"wait for itself: in an async handler use `await ctx.call"
+    ):
         alice.call("stuck", timeout=5)
     with pytest.raises(RemoteError, match="inline handlers cannot wait for calls"):
         alice.call("stuck.context", timeout=5)
-    with pytest.raises(RemoteError, match=r"wait for itself: in an async handler use `await ctx.call"):
+    with pytest.raises(
+        RemoteError, match=r"wait for itself: in an async handler use `await ctx.call"
+    ):
         alice.call("stuck.async", timeout=5)
 
 
@@ -278,9 +286,7 @@ def test_a_blocking_call_on_the_loop_of_async_handlers_says_what_to_do(start: St
         alice.call("stuck", timeout=5)
 
 
-def test_a_slow_inline_handler_is_reported(
-    start: Start, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_slow_inline_handler_is_reported(start: Start, caplog: pytest.LogCaptureFixture) -> None:
     """More than 5 ms on the node's own loop is logged with the name of the capability."""
 
     @capability("heavy", inline=True)

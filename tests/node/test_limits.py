@@ -133,13 +133,13 @@ def test_a_full_node_says_when_to_come_back(start: Start) -> None:
     """Beyond slots and queue a call is refused at once, did not start, names a pause."""
     gate = Gate("wait")
     alice = start("alice")
-    bob = start(
-        "bob", capabilities=[gate.capability], config=few(handler_slots=1, handler_queue=1)
-    )
+    bob = start("bob", capabilities=[gate.capability], config=few(handler_slots=1, handler_queue=1))
 
     with ThreadPoolExecutor(2) as pool:
         answers = [pool.submit(alice.call, "wait", n, timeout=10) for n in (1, 2)]
-        eventually(lambda: bob.stats()["handlers_running"] == 1 and alice.stats()["calls_open"] == 2)
+        eventually(
+            lambda: bob.stats()["handlers_running"] == 1 and alice.stats()["calls_open"] == 2
+        )
         with pytest.raises(Overloaded) as raised:
             eventually(lambda: alice.call("wait", timeout=2) is None)
         gate.open.set()

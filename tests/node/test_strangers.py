@@ -6,7 +6,8 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import attrs
 import pytest
@@ -50,8 +51,6 @@ def door(keys: MeshKeys) -> Doorkeeper:
 
 def right_key(namespace: str = "default") -> MeshKeys:
     """What every node of this test's user knows."""
-    from pathlib import Path  # noqa: PLC0415  # the state directory is the test's own
-
     easy_key = load_or_create_easy_key(Path(os.environ["MESHP2P_STATE"]))
     return MeshKeys.from_easy_key(easy_key, namespace, OpenSSL())
 
@@ -94,7 +93,7 @@ def target(start: Start) -> Target:
     """Bob, who listens on one port."""
     port = free_port()
     bob = start("bob", bind=f"127.0.0.1:{port}")
-    identity = bob._host.shell.engine.identity  # type: ignore[union-attr]  # as if it had leaked
+    identity = bob._host.shell.engine.identity  # type: ignore[union-attr]  # noqa: SLF001  # as if it had leaked
     return Target(bob, port, NodeId(parse_id(bob.id)), identity.transport_public)
 
 
@@ -126,7 +125,7 @@ def udp_answer(sock: socket.socket, packet: bytes, target: Target) -> bytes:
         control.settimeout(WAIT)
         control.sendto(init_datagram(right_key(), target, xx=True), ("127.0.0.1", target.port))
         assert control.recv(2_000)
-    sock.setblocking(False)
+    sock.settimeout(0)
     try:
         return sock.recv(2_000)
     except BlockingIOError:
@@ -170,10 +169,10 @@ def test_who_has_the_key_is_answered_on_both_transports(
 @pytest.mark.parametrize("xx", [True, False], ids=["XX", "IK"])
 @pytest.mark.parametrize("keys", STRANGERS)
 def test_a_stranger_receives_nothing_by_datagram(
-    target: Target, datagrams: socket.socket, keys: object, *, xx: bool
+    target: Target, datagrams: socket.socket, keys: Callable[[], MeshKeys], *, xx: bool
 ) -> None:
     """Another key, no key, another namespace: 0 bytes, and the packet is counted."""
-    packet = init_datagram(keys(), target, xx=xx)  # type: ignore[operator]  # a function
+    packet = init_datagram(keys(), target, xx=xx)
     before = target.node.stats().get("datagram_dropped", 0)
 
     assert udp_answer(datagrams, packet, target) == b""
@@ -182,9 +181,11 @@ def test_a_stranger_receives_nothing_by_datagram(
 
 @pytest.mark.parametrize("xx", [True, False], ids=["XX", "IK"])
 @pytest.mark.parametrize("keys", STRANGERS)
-def test_a_stranger_receives_nothing_by_stream(target: Target, keys: object, *, xx: bool) -> None:
+def test_a_stranger_receives_nothing_by_stream(
+    target: Target, keys: Callable[[], MeshKeys], *, xx: bool
+) -> None:
     """The stream is closed without a word."""
-    assert tcp_answer(keys(), target, xx=xx) == b""  # type: ignore[operator]  # a function
+    assert tcp_answer(keys(), target, xx=xx) == b""
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import multiprocessing
-import os
 import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from tests.node.waiting import eventually, handles, know_each_other
 
 @capability("greet")
 def greet(name: str) -> str:
+    """Say hello."""
     return f"hello {name}"
 
 
@@ -120,6 +122,12 @@ def test_a_handler_may_stop_its_own_node(start: Start, kind: str) -> None:
         stopped.set()
         return "bye"
 
+    def stop_plain() -> str:
+        return stop()
+
+    def stop_inline() -> str:
+        return stop()
+
     async def stop_async() -> str:
         return stop()
 
@@ -127,8 +135,8 @@ def test_a_handler_may_stop_its_own_node(start: Start, kind: str) -> None:
         return stop()
 
     handlers = {
-        "thread": capability("stop")(lambda: stop()),
-        "inline": capability("stop", inline=True)(lambda: stop()),
+        "thread": capability("stop")(stop_plain),
+        "inline": capability("stop", inline=True)(stop_inline),
         "async": capability("stop")(stop_async),
         "trio": capability("stop", loop="trio")(stop_on_trio),
     }
@@ -173,12 +181,10 @@ def test_stop_does_not_wait_for_a_handler_that_never_ends(start: Start) -> None:
     never.set()
 
 
-def swallow(act: object) -> None:
+def swallow(act: Callable[[], object]) -> None:
     """Run it, whatever it raises: only its end counts."""
-    try:
-        act()  # type: ignore[operator]  # a function
-    except Exception:  # noqa: BLE001, S110  # the end counts
-        pass
+    with contextlib.suppress(Exception):
+        act()
 
 
 @pytest.mark.parametrize("end", ["", "raise ValueError('mine')", "import sys; sys.exit(3)"])
@@ -270,7 +276,7 @@ def test_a_node_nobody_holds_goes_on_serving(start: Start) -> None:
     alice = start("alice")
     kept = [Node("bob", capabilities=[greet]).start()]
     eventually(lambda: alice.members("greet"))
-    stop = kept[0]._host.stop  # type: ignore[union-attr]  # the test must end it
+    stop = kept[0]._host.stop  # type: ignore[union-attr]  # noqa: SLF001  # the test must end it
 
     kept.clear()
     gc.collect()
@@ -647,7 +653,7 @@ def test_nothing_is_left_behind() -> None:
     with Node("alice", capabilities=[greet]) as alice:
         alice.call("greet", "warm up")
     gc.collect()
-    threads, files = threading.active_count(), len(os.listdir("/proc/self/fd"))
+    threads, files = threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))
 
     for _ in range(10):
         with Node("alice", capabilities=[greet]) as alice:
@@ -655,7 +661,7 @@ def test_nothing_is_left_behind() -> None:
 
     gc.collect()
     eventually(lambda: threading.active_count() <= threads + 2)
-    assert len(os.listdir("/proc/self/fd")) <= files + 2
+    assert len(list(Path("/proc/self/fd").iterdir())) <= files + 2
 
 
 def test_the_library_imports_quickly(run: Run) -> None:

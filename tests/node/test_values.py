@@ -13,23 +13,29 @@ from tests.node.conftest import Start
 
 @attrs.frozen
 class Review:
+    """An answer of the user's own type."""
+
     ok: bool
     notes: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass
 class Diff:
+    """An argument of the user's own type."""
+
     lines: list[str]
     author: str | None = None
 
 
 @capability("echo", inline=True)
 def echo(value: object) -> object:
+    """Give it back."""
     return value
 
 
 @capability("review")
 def review(diff: Diff, *, strict: bool = False) -> Review:
+    """Take one, give the other."""
     assert isinstance(diff, Diff)
     return Review(ok=not strict, notes=tuple(diff.lines))
 

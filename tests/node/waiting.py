@@ -14,7 +14,7 @@ _T = TypeVar("_T")
 _LOOK_EVERY = 0.005
 
 
-def eventually(condition: Callable[[], _T], *, within: float = 5.0) -> _T:
+def eventually(condition: Callable[[], _T | None], *, within: float = 5.0) -> _T:
     """Return what `condition` gives once it is true; fail if that takes too long."""
     ends = time.monotonic() + within
     while not (value := condition()):
@@ -31,8 +31,8 @@ def know_each_other(*nodes: Node) -> None:
 async def trio_sees(node: AsyncNode, many: int) -> None:
     """The same for an awaited node on trio."""
     with trio.fail_after(5):
-        while len(await node.members()) < many:
-            await trio.sleep(_LOOK_EVERY)
+        while len(await node.members()) < many:  # noqa: ASYNC110  # nothing tells of it
+            await trio.sleep(_LOOK_EVERY)  # as `eventually` does
 
 
 def handles(members: list[Any]) -> set[str]:

@@ -74,7 +74,7 @@ def test_same_seed_and_inputs_give_the_same_effects(
     _, tapes = lived(seed, script)
     for tape in tapes:
         for given_back, before in tape.play(tape.fresh_engine()):
-            assert given_back == before
+            assert given_back == before or repr(given_back) == repr(before)
 
 
 @given(st.integers(0, 1_000), scripts, st.data())
@@ -150,14 +150,16 @@ def counted(engine: Engine) -> int:
     return sum(count for name, count in engine.stats().items() if name not in gauges)
 
 
-def within_limits(engine: Engine, at_most: int = limits.MAX_PENDING_HANDSHAKES) -> bool:
-    """Whether no container has more elements than a table of strangers may have."""
-    found = {
+def oversized(engine: Engine) -> dict[str, int]:
+    """Containers with more elements than a table of strangers may have."""
+    found = sizes(engine)
+    bytes_of = {path for path in found if path.endswith(("_inbox", "_raw"))}
+    assert all(found[path] <= limits.MAX_PREAUTH_BYTES for path in bytes_of)
+    return {
         path: size
-        for path, size in sizes(engine).items()
-        if size > at_most and not path.endswith(("_inbox", "rng", ".data"))
+        for path, size in found.items()
+        if size > limits.MAX_PENDING_HANDSHAKES and path not in bytes_of
     }
-    return not found
 
 
 @given(st.lists(strange(_DATAGRAMS), min_size=1, max_size=6))
@@ -175,7 +177,7 @@ def test_a_strangers_datagrams_never_raise_and_are_counted(datagrams: list[bytes
         assert sum(len(each.data) for each in answered) <= len(data)
         assert counted(engine) > before or answered
     assert sessions <= engine.stats()["sessions"] <= sessions + len(datagrams)
-    assert within_limits(engine)
+    assert oversized(engine) == {}
     engine.receive_deadline(now=now + 60.0)
     assert engine.next_deadline() > now + 60.0
 
@@ -196,13 +198,13 @@ def test_a_strangers_streams_never_raise_and_get_no_byte(
         stream = 10_000 + 2 * which
         for at in range(0, len(data), torn):
             engine.receive_stream(stream, data[at : at + torn], now=now)
-        real = any(data.startswith(whole[:100]) for whole in _STREAMS.values())
+        real = any(data.startswith(whole[:64]) for whole in _STREAMS.values())
         if not real:
             assert engine.stream_bytes(stream, 65_536, now=now) == b""
     for effect in engine.effects():
         assert not isinstance(effect, SendDatagram | OpenStream)
         assert not isinstance(effect, StreamReady) or effect.stream in ours
-    assert within_limits(engine)
+    assert oversized(engine) == {}
     engine.receive_deadline(now=now + 60.0)
     engine.effects()
     assert engine.stats()["streams"] <= 2
@@ -236,5 +238,5 @@ def test_recorded_handshakes_from_many_addresses_fill_no_table() -> None:
             source = Address(f"203.0.{n // 250}.{n % 250}", 9)
             engine.receive_datagram(data, source, now=now)
         answered += engine.effects()
-    assert within_limits(engine)
+    assert oversized(engine) == {}
     assert engine.member(_WORLD["bob"].id).state == "alive"  # type: ignore[union-attr]  # it knows him
