@@ -195,6 +195,7 @@ class LocalDirectory:
             os.close(descriptor)
 
 
+@trio.lowlevel.enable_ki_protection
 async def watch(
     directory: LocalDirectory,
     on_neighbours: Callable[[list[Neighbour]], object],

@@ -210,7 +210,8 @@ class Engine:
         self._core.now = now
         peer = self._links.receive(stream, data, now=now)
         if peer is not None and now - self._last_traffic.get(peer, 0.0) >= _TRAFFIC_EVERY:
-            self._last_traffic[peer] = now
+            if self._swim.is_present(peer):  # guests come by the thousand, and are no members
+                self._last_traffic[peer] = now
             self._swim.evidence(peer, "traffic", now=now)
         self._membership.drain(now)
 

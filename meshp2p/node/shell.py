@@ -105,6 +105,7 @@ class Shell:
 
     # --- life ----------------------------------------------------------------
 
+    @trio.lowlevel.enable_ki_protection
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Open, join, serve until `request_stop`, leave, close.
 
@@ -301,6 +302,7 @@ class Shell:
 
     # --- commands --------------------------------------------------------------
 
+    @trio.lowlevel.enable_ki_protection
     def begin(self, start: Callable[[Engine], int], finish: Callable[[CallFinished], None]) -> int:
         """Give the engine a command; `finish` is called once with its end.
 
@@ -313,6 +315,7 @@ class Shell:
         driver.after_command()
         return number
 
+    @trio.lowlevel.enable_ki_protection
     def cancel(self, number: int) -> None:
         """Nobody waits for this command any more."""
         if self._waiters.pop(number, None) is not None and self.closed is None:
@@ -333,6 +336,7 @@ class Shell:
             "clock_lag_us": int(driver.lag * 1e6),
         }
 
+    @trio.lowlevel.enable_ki_protection
     def publish_registry(self) -> None:
         """Announce what the registry holds now."""
         self.engine.listen(listens=self.registry.on_message is not None)
@@ -388,6 +392,7 @@ class Shell:
         self._events.append(event)
         self._events_wanted.set()
 
+    @trio.lowlevel.enable_ki_protection
     async def _dispatch_events(self) -> None:
         """Tell listeners, one event after the other, in the order of what happened."""
         while True:
@@ -400,6 +405,7 @@ class Shell:
                         await self._runner.tell(handler, event)
             self._lost_events = 0
 
+    @trio.lowlevel.enable_ki_protection
     async def _renew_identity(self) -> None:
         """Credentials are renewed long before they end."""
         while True:

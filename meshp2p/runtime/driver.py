@@ -3,6 +3,9 @@
 Sockets are drained straight into the engine, effects are performed in their order
 without waiting, and stream bytes are pulled when there is room, so that all that was
 queued in a turn shares one sealed record and one system call.
+
+Every task is protected from Ctrl-C: in a program on trio it would be raised in the midst
+of the engine. The user's main task gets it instead.
 """
 
 from __future__ import annotations
@@ -71,7 +74,7 @@ class _Stream:
 class Driver:
     """One engine in the real world; `run` in a nursery, commands from trio's thread."""
 
-    def __init__(  # noqa: PLR0913  # the seams of the real world
+    def __init__(  # the seams of the real world
         self,
         engine: Engine,
         *,
@@ -107,6 +110,7 @@ class Driver:
         self.lag: Seconds = 0.0
         """How late the clock was looked at, at worst; the host's stalls show here."""
 
+    @trio.lowlevel.enable_ki_protection
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Until cancelled."""
         try:
@@ -136,6 +140,7 @@ class Driver:
 
     # --- reading -------------------------------------------------------------
 
+    @trio.lowlevel.enable_ki_protection
     async def _read_datagrams(self, datagrams: DatagramSocket) -> None:
         engine = self.engine
         while True:
@@ -149,6 +154,7 @@ class Driver:
                     engine.datagram_refused(address, now=now)
             self.perform_effects()
 
+    @trio.lowlevel.enable_ki_protection
     async def _accept(self, listener: Listener) -> None:
         while True:
             await listener.wait_readable()
@@ -168,6 +174,7 @@ class Driver:
             if not stream.closed:
                 self._nursery.start_soon(self._read_stream, stream)
 
+    @trio.lowlevel.enable_ki_protection
     async def _connect(self, stream: _Stream, to: Address) -> None:
         try:
             await stream.socket.connect(to)
@@ -180,6 +187,7 @@ class Driver:
         self.perform_effects()
         await self._read_stream(stream)
 
+    @trio.lowlevel.enable_ki_protection
     async def _read_stream(self, stream: _Stream) -> None:
         engine, sock = self.engine, stream.socket
         reads = 0
@@ -221,6 +229,7 @@ class Driver:
 
     # --- time ----------------------------------------------------------------
 
+    @trio.lowlevel.enable_ki_protection
     async def _watch_clock(self) -> None:
         engine = self.engine
         while True:
@@ -234,6 +243,7 @@ class Driver:
                 engine.receive_deadline(now=now)
                 self.perform_effects()
 
+    @trio.lowlevel.enable_ki_protection
     async def _watch_wall_clock(self) -> None:
         while True:
             self.engine.receive_wall_clock(self._wall(), now=trio.current_time())
@@ -256,6 +266,7 @@ class Driver:
             self._flush_soon = True
             self._flush_wanted.set()
 
+    @trio.lowlevel.enable_ki_protection
     async def _flush_when_wanted(self) -> None:
         while True:
             await self._flush_wanted.wait()
@@ -328,6 +339,7 @@ class Driver:
             self._write(stream)
         self._close(stream)
 
+    @trio.lowlevel.enable_ki_protection
     async def _look_up(self, host: str, port: int) -> None:
         addresses = await self._resolve(host, port)  # type: ignore[misc]  # an async function
         self.engine.receive_resolved(host, port, addresses, now=trio.current_time())
@@ -370,9 +382,11 @@ class Driver:
         except OSError as error:
             self._start_soon(self._end_later, stream, _reason(error))
 
+    @trio.lowlevel.enable_ki_protection
     async def _end_later(self, stream: _Stream, reason: str) -> None:
         self._end(stream, reason)
 
+    @trio.lowlevel.enable_ki_protection
     async def _wait_writable(self, stream: _Stream) -> None:
         try:
             await stream.socket.wait_writable()

@@ -213,6 +213,7 @@ class Runner:
             self._log(Log("warning", "an inline handler held up the node", fields))
         return outcome
 
+    @trio.lowlevel.enable_ki_protection
     async def _run_in_thread(
         self, run: _Run, invoke: Invoke, work: Callable[[], Any], write: Callable[[Any], bytes]
     ) -> None:
@@ -299,6 +300,7 @@ class Runner:
         if failed:
             raise failed[0]
 
+    @trio.lowlevel.enable_ki_protection
     def _finish(self, run: _Run, status: int, body: bytes) -> None:
         if self._runs.pop(run.call, None) is not None:
             self._returned(run.call, status, body)

@@ -118,10 +118,12 @@ class World:
         seeds: Iterable[Node] | None = None,
         guest: bool = False,
         may_promise: bool = True,
+        crypto: Crypto | None = None,
     ) -> Node:
         """Start one node; it does nothing before time passes.
 
         Args:
+            crypto: Of its own, for those who seal or sign something else than they should.
             seeds: Whom it is told of; None for the first few nodes of the world.
         """
         told = list(self.nodes.values())[:_SEEDS] if seeds is None else list(seeds)
@@ -129,7 +131,7 @@ class World:
         origins = Origins(
             name=name,
             config=config or self.config,
-            crypto=self.crypto,
+            crypto=crypto or self.crypto,
             keys=self.keys(mesh, namespace),
             address=Address(f"10.0.{number >> 8}.{number & 255}", PORT),
             seeds=tuple((node.address.host, node.address.port) for node in told),

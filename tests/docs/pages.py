@@ -23,6 +23,7 @@ _BLOCK = re.compile(
     r"(?:^<!-- (?P<mark>[^\n]*) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.M | re.S
 )
 _CHAPTER = re.compile(r"^## ", re.M)
+_OUTPUT = re.compile(r"^(Out\[(\d+)\]: .*)$", re.M)
 _PROMPT = "$ "
 
 
@@ -47,8 +48,8 @@ class Block:
 
     @property
     def cells(self) -> list[tuple[str, str]]:
-        """Inputs of IPython with the output of each, or ""."""
-        outputs = dict(re.findall(r"^Out\[(\d+)\]: (.*)$", self.text, re.M))
+        """Inputs of IPython, each with the line that it prints, or ""."""
+        outputs = {number: line for line, number in re.findall(_OUTPUT, self.text)}
         inputs = re.findall(r"^In \[(\d+)\]: (.*)$", self.text, re.M)
         return [(source, outputs.get(number, "")) for number, source in inputs]
 

@@ -567,7 +567,7 @@ def test_concurrent_calls_in_one_loop(start: Start) -> None:
 
     async def with_asyncio() -> list[object]:
         async with Node("alice") as alice:
-            return await asyncio.gather(*(alice.call("greet", str(n)) for n in range(100)))
+            return list(await asyncio.gather(*(alice.call("greet", str(n)) for n in range(100))))
 
     async def with_trio() -> list[object]:
         answers: dict[int, object] = {}
@@ -639,7 +639,8 @@ def test_the_command_line_of_ipython(start: Start, run: Run) -> None:
     """`ipython -c` with a node that is never stopped ends promptly and leaves."""
     alice = start("alice", capabilities=[greet])
     session = run(
-        "from meshp2p import Node; node = Node('bob').start(); print(node.call('greet', 'ipython'))",
+        "from meshp2p import Node; node = Node('bob').start(); "
+        "print(node.call('greet', 'ipython'))",
         interpreter=("-m", "IPython", "--no-banner", "--colors=NoColor", "-c"),
     )
 
