@@ -29,6 +29,7 @@ from meshp2p.runtime.exceptions import single
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _STOP_WAIT: Final = 10.0
+_LOOK: Final = 0.2
 
 
 def _on_asyncio() -> bool:
@@ -122,9 +123,7 @@ class AsyncNode:
 
     async def _start_under_asyncio(self) -> None:
         loop = AsyncioLoop(asyncio.get_running_loop(), None)
-        front = Front(
-            call=self._call_blocking, call_async=self.call, asyncio_loop=lambda: loop
-        )
+        front = Front(call=self._call_blocking, call_async=self.call, asyncio_loop=lambda: loop)
         host = Host(self._settings, front)
         starting = asyncio.ensure_future(asyncio.to_thread(host.start))
         try:
@@ -143,7 +142,7 @@ class AsyncNode:
         self._shell = shell
         try:
             await nursery.start(shell.run)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  # unwrapped and raised again
             nursery.cancel_scope.cancel()
             self._nursery_manager = None
             await _close_nursery(manager, error)
@@ -172,14 +171,15 @@ class AsyncNode:
             await asyncio.to_thread(self._host.stop, _STOP_WAIT)
         elif shell.closed is None:
             shell.request_stop()
-            while shell.closed is None:
-                await trio.sleep(0.01)
+            await shell.over.wait()
 
     async def run_forever(self) -> None:
         """Serve until cancelled or stopped."""
         shell = self._running
+        if self._host is None:
+            await shell.over.wait()
         while shell.closed is None:
-            await (asyncio.sleep(0.2) if self._host is not None else trio.sleep(0.2))
+            await asyncio.sleep(_LOOK)
 
     @property
     def _running(self) -> Shell:
@@ -227,9 +227,7 @@ class AsyncNode:
             host, plan = self._host, verbs.plan_call(target, args, kwargs)
             return plan.result(host.wait(lambda finish: host.shell.begin(plan.command, finish)))
         token = self._running.token
-        return trio.from_thread.run(
-            lambda: self.call(target, *args, **kwargs), trio_token=token
-        )
+        return trio.from_thread.run(lambda: self.call(target, *args, **kwargs), trio_token=token)
 
     # --- handlers ------------------------------------------------------------
 
@@ -291,7 +289,7 @@ class AsyncNode:
 
     # --- looking -------------------------------------------------------------
 
-    async def members(  # noqa: PLR0913  # one keyword a filter
+    async def members(  # one keyword a filter
         self,
         pattern: str = "*",
         *,
@@ -301,7 +299,7 @@ class AsyncNode:
         state: verbs.StateFilter = "alive",
     ) -> list[Member]:
         """As `Node.members`."""
-        members = await self._do(lambda: self._running.engine.members())
+        members = await self._do(self._running.engine.members)
         return verbs.filter_members(
             members, pattern, namespace=namespace, role=role, tags=tags, state=state
         )
@@ -313,17 +311,17 @@ class AsyncNode:
 
     # --- coordination --------------------------------------------------------
 
-    async def auction(  # noqa: PLR0913  # the rules of an auction
+    async def auction(  # the rules of an auction
         self,
         capability: object,
         *args: object,
         close_after: Seconds = 0.5,
-        timeout: Seconds = 30.0,  # noqa: ASYNC109  # it travels with the work
+        timeout: Seconds = 30.0,  # it travels with the work
         score: object = None,
         sealed: bool = False,
         at_most: int = 8,
         budget: int = 0,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> AsyncAward:
         """As `Node.auction`."""
         command = verbs.plan_auction(
@@ -340,13 +338,13 @@ class AsyncNode:
         shell, host = self._running, self._host
         award = verbs.read_award(await wait_here(shell, host, command))
 
-        async def result(timeout: Seconds | None) -> CallFinished:  # noqa: ASYNC109  # the user's
+        async def result(timeout: Seconds | None) -> CallFinished:  # the user's
             waiting = wait_start(shell, host, wait_for_result(award.pending))
             return await _within(waiting, timeout)
 
         return AsyncAward.of(award.data, result)
 
-    async def vote(  # noqa: PLR0913  # the rules of a vote
+    async def vote(  # the rules of a vote
         self,
         question: str,
         options: Sequence[str],
@@ -356,7 +354,7 @@ class AsyncNode:
         threshold: float | None = None,
         faulty: int | None = None,
         method: str = "plurality",
-        timeout: Seconds = 10.0,  # noqa: ASYNC109  # it travels with the vote
+        timeout: Seconds = 10.0,  # it travels with the vote
     ) -> VoteResult:
         """As `Node.vote`."""
         command = verbs.plan_vote(
@@ -395,7 +393,7 @@ async def _close_nursery(manager: Any, error: BaseException | None) -> None:  # 
             raise cause from None
 
 
-async def _within(waiting: Any, timeout: Seconds | None) -> CallFinished:  # noqa: ANN401, ASYNC109  # an awaitable
+async def _within(waiting: Any, timeout: Seconds | None) -> CallFinished:  # noqa: ANN401  # an awaitable
     """Await for at most `timeout` seconds.
 
     Raises:

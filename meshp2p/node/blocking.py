@@ -288,7 +288,7 @@ class Node:
 
     # --- looking -------------------------------------------------------------
 
-    def members(  # noqa: PLR0913  # one keyword a filter
+    def members(  # one keyword a filter
         self,
         pattern: str = "*",
         *,
@@ -299,7 +299,7 @@ class Node:
     ) -> list[Member]:
         """Members as this node sees them, itself included; asks no network."""
         host = self._running
-        members = host.run_sync(lambda: host.shell.engine.members())
+        members = host.run_sync(host.shell.engine.members)
         return verbs.filter_members(
             members, pattern, namespace=namespace, role=role, tags=tags, state=state
         )
@@ -312,7 +312,7 @@ class Node:
 
     # --- coordination --------------------------------------------------------
 
-    def auction(  # noqa: PLR0913  # the rules of an auction
+    def auction(  # the rules of an auction
         self,
         capability: object,
         *args: object,
@@ -322,7 +322,7 @@ class Node:
         sealed: bool = False,
         at_most: int = 8,
         budget: int = 0,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> Award:
         """Let members bid for a call; back once the winner has accepted.
 
@@ -356,7 +356,7 @@ class Node:
 
         return Award.of(outcome.data, result)
 
-    def vote(  # noqa: PLR0913  # the rules of a vote
+    def vote(  # the rules of a vote
         self,
         question: str,
         options: Sequence[str],

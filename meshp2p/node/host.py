@@ -233,7 +233,7 @@ def _begin(
             numbers.append(number)
 
 
-def _begin_asyncio(  # noqa: PLR0913  # as `_begin`, for a loop
+def _begin_asyncio(  # as `_begin`, for a loop
     start: Start,
     finish: Callable[[CallFinished], None],
     numbers: list[int],

@@ -99,6 +99,8 @@ class Shell:
         self._runner: Runner | None = None
         self._token: trio.lowlevel.TrioToken | None = None
         self.closed: str | None = None
+        self.over = trio.Event()
+        """Set once all is closed; for tasks of the same loop."""
         self.synced_with: NodeId | None = None
         """Who sent the first list of members."""
         _shells.add(self)
@@ -238,7 +240,7 @@ class Shell:
         engine.close(now=trio.current_time())
         if self._drain and not cancelled:
             with trio.move_on_after(self.settings.config.drain_timeout):
-                while engine.open_jobs:
+                while engine.open_jobs:  # noqa: ASYNC110  # an engine has no Event to wait for
                     await trio.sleep(_DRAIN_LOOK)
         linger = engine.leave(now=trio.current_time())
         driver.perform_effects()
@@ -260,6 +262,7 @@ class Shell:
         if self._home is not None:
             self._home.close()
             self._home = None
+        self.over.set()
 
     def request_stop(self, *, drain: bool = True) -> None:
         """From trio's thread: leave now."""
@@ -387,7 +390,9 @@ class Shell:
             self._lost_events += 1
             if self._lost_events == 1:
                 fields = (("bound", _MAX_EVENTS),)
-                logs.report(Log("error", "events are lost: a listener is slow", fields), self._name())
+                logs.report(
+                    Log("error", "events are lost: a listener is slow", fields), self._name()
+                )
             return
         self._events.append(event)
         self._events_wanted.set()

@@ -140,10 +140,10 @@ def _options(kwargs: dict[str, Any]) -> tuple[Seconds | None, str, Any]:
     return timeout, key, returns
 
 
-def plan_auction(
+def plan_auction(  # noqa: PLR0913  # the rules of an auction
     capability: object,
     args: Sequence[object],
-    kwargs: Mapping[str, Any],
+    kwargs: Mapping[str, object],
     *,
     close_after: Seconds,
     timeout: Seconds,
@@ -239,7 +239,7 @@ def _share(what: str, value: object) -> int:
     return round(value * _PPM)
 
 
-def filter_members(  # noqa: PLR0913  # one keyword a filter
+def filter_members(  # one keyword a filter
     members: Sequence[Member],
     pattern: object = "*",
     *,

@@ -66,7 +66,7 @@ class _Run:
 class Runner:
     """Runs what the engine asks for; tells the driver when it is over."""
 
-    def __init__(  # noqa: PLR0913  # the seams of the real world
+    def __init__(  # the seams of the real world
         self,
         registry: Registry,
         *,
@@ -150,7 +150,7 @@ class Runner:
         return handler, args, kwargs, context, write
 
     def _find(
-        self, invoke: Invoke, body: Any
+        self, invoke: Invoke, body: object
     ) -> tuple[Handler | None, list[Any], dict[str, Any], Callable[[Any], bytes]]:
         registry, method = self._registry, invoke.method
         if method == "?bid":
@@ -315,7 +315,7 @@ class Runner:
 
 
 def _clock_of_loop() -> Callable[[], Seconds]:
-    """trio's clock, usable from any thread: its offset is taken here, in trio's."""
+    """Trio's clock, usable from any thread: its offset is taken here, in trio's."""
     import time  # noqa: PLC0415  # only for contexts that are used outside the loop
 
     offset = trio.current_time() - time.perf_counter()
@@ -327,11 +327,11 @@ def _cause(invoke: Invoke) -> Cause | None:
     return Cause(head, invoke.deadline) if isinstance(head, RequestHead) else None
 
 
-def _write_result(value: Any) -> bytes:
+def _write_result(value: object) -> bytes:
     return pack_plain(value, "the handler's result")
 
 
-def _message(invoke: Invoke, body: Any) -> Message:
+def _message(invoke: Invoke, body: object) -> Message:
     head = invoke.request
     if not isinstance(head, RequestHead):
         raise MismatchError("a message without a head")

@@ -45,7 +45,7 @@ class Network:
         """A socket to connect with."""
         family = socket.AF_INET6 if ":" in to.host else socket.AF_INET
         sock = socket.socket(family, socket.SOCK_STREAM)
-        sock.setblocking(False)
+        sock.settimeout(0)
         return StreamSocket(sock)
 
     def abandon(self) -> None:
@@ -80,7 +80,9 @@ def bind(hosts: Sequence[str], port: int, *, fallback: bool = False) -> Network:
             return _bind_once(hosts, port)
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
-                raise StartError(f"cannot listen on {', '.join(hosts)}: {error.strerror}") from error
+                raise StartError(
+                    f"cannot listen on {', '.join(hosts)}: {error.strerror}"
+                ) from error
             if port and fallback:
                 port = 0
             elif port or attempt == _TRIES - 1:
@@ -123,7 +125,7 @@ def _socket(
 ) -> socket.socket:
     sock = socket.socket(family, kind)
     opened.append(sock)
-    sock.setblocking(False)
+    sock.settimeout(0)
     if kind == socket.SOCK_STREAM:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if family == socket.AF_INET6:

@@ -36,7 +36,9 @@ class Registry:
         entry = declared(what)
         name = entry.info.name
         if name not in self.capabilities and len(self.capabilities) >= limits.MAX_CAPABILITIES:
-            raise UsageError(f"{name!r} is one capability too many: at most {limits.MAX_CAPABILITIES}")
+            raise UsageError(
+                f"{name!r} is one capability too many: at most {limits.MAX_CAPABILITIES}"
+            )
         self.capabilities[name] = entry
         return entry
 

@@ -188,7 +188,7 @@ class Listener:
             sock, remote = self._sock.accept()
         except (BlockingIOError, InterruptedError, ConnectionError):
             return None
-        sock.setblocking(False)
+        sock.settimeout(0)
         return StreamSocket(sock), Address(remote[0].partition("%")[0], remote[1])
 
     def abandon(self) -> None:

@@ -103,7 +103,7 @@ class RequestHead:
         head._check()
         return head
 
-    def _check(self) -> None:  # noqa: C901  # one field after the other
+    def _check(self) -> None:  # one field after the other
         method, key, correlation_id = self.method, self.key, self.correlation_id
         if not type(method) is type(key) is type(correlation_id) is str or not (
             len(method) <= _MAX_TEXT >= len(key) and len(correlation_id) <= _MAX_TEXT
