@@ -178,7 +178,7 @@ class AsyncNode:
         shell = self._running
         if self._host is None:
             await shell.over.wait()
-        while shell.closed is None:
+        while shell.closed is None:  # noqa: ASYNC110  # the node lives in another thread
             await asyncio.sleep(_LOOK)
 
     @property

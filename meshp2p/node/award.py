@@ -39,7 +39,7 @@ class _Awarded:
 class Award(_Awarded):
     """An accepted award; `result` blocks."""
 
-    _wait: Callable[[Seconds | None], CallFinished] = attrs.field(repr=False)
+    _wait: Callable[[Seconds | None], CallFinished] = attrs.field(repr=False, alias="wait")
 
     def result(self, timeout: Seconds | None = None) -> Any:  # noqa: ANN401  # the handler's answer
         """The work's result, whoever finished it.
@@ -60,7 +60,9 @@ class Award(_Awarded):
 class AsyncAward(_Awarded):
     """An accepted award; `result` is awaited."""
 
-    _wait: Callable[[Seconds | None], Awaitable[CallFinished]] = attrs.field(repr=False)
+    _wait: Callable[[Seconds | None], Awaitable[CallFinished]] = attrs.field(
+        repr=False, alias="wait"
+    )
 
     async def result(self, timeout: Seconds | None = None) -> Any:  # noqa: ANN401  # the handler's answer
         """As `Award.result`."""

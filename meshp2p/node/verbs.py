@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal, cast, get_args
 
 import attrs
 import trio
 
 from meshp2p.consensus import AwardData, AwardResult, Policy
+from meshp2p.consensus.scoring import Score
 from meshp2p.engine import Engine
 from meshp2p.engine.coordination import AuctionRules, VoteRules
 from meshp2p.errors import ResultError, UsageError, WireError
@@ -176,7 +177,7 @@ def plan_auction(  # noqa: PLR0913  # the rules of an auction
         deadline=timeout,
         at_most=at_most,
         policy=score if isinstance(score, Policy) else None,
-        score=score if callable(score) else None,
+        score=cast("Score", score) if callable(score) else None,
         budget=budget,
     )
 

@@ -20,10 +20,11 @@ import attrs
 
 REPOSITORY = Path(__file__).parents[2]
 _BLOCK = re.compile(
-    r"(?:^<!-- (?P<mark>[^\n]*) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.M | re.S
+    r"(?:^<!-- (?P<mark>[^\n]*) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
 )
-_CHAPTER = re.compile(r"^## ", re.M)
-_OUTPUT = re.compile(r"^(Out\[(\d+)\]: .*)$", re.M)
+_CHAPTER = re.compile(r"^## ", re.MULTILINE)
+_OUTPUT = re.compile(r"^(Out\[(\d+)\]: .*)$", re.MULTILINE)
 _PROMPT = "$ "
 
 
@@ -50,7 +51,7 @@ class Block:
     def cells(self) -> list[tuple[str, str]]:
         """Inputs of IPython, each with the line that it prints, or ""."""
         outputs = {number: line for line, number in re.findall(_OUTPUT, self.text)}
-        inputs = re.findall(r"^In \[(\d+)\]: (.*)$", self.text, re.M)
+        inputs = re.findall(r"^In \[(\d+)\]: (.*)$", self.text, re.MULTILINE)
         return [(source, outputs.get(number, "")) for number, source in inputs]
 
 
@@ -77,4 +78,4 @@ def titles(page: Path) -> list[str]:
 def fits(printed: str, expected: str) -> bool:
     """Whether a text is what the page says, with `...` for anything."""
     pattern = ".*".join(re.escape(part) for part in expected.split("..."))
-    return re.fullmatch(pattern, printed, re.S) is not None
+    return re.fullmatch(pattern, printed, re.DOTALL) is not None

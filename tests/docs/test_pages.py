@@ -28,7 +28,7 @@ def _named(page: Path) -> str:
 
 def _headings(page: Path) -> set[str]:
     """Anchors as GitHub makes them."""
-    found = re.findall(r"^#+ (.*)$", page.read_text(), re.M)
+    found = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in found}
 
 
@@ -47,9 +47,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=_named)
 def test_files_that_a_page_names_exist(page: Path) -> None:
     """Who looks for what a page talks about finds it there."""
-    missing = {
-        path for path in _PATH.findall(page.read_text()) if not (REPOSITORY / path).exists()
-    }
+    missing = {path for path in _PATH.findall(page.read_text()) if not (REPOSITORY / path).exists()}
 
     assert missing == set()
 
@@ -62,7 +60,9 @@ def test_limits_that_a_page_names_exist(page: Path) -> None:
 
 def test_the_readme_tells_every_verb() -> None:
     """What a node can do is in the README's table; what it cannot is not."""
-    table = (REPOSITORY / "README.md").read_text().partition("## The verbs")[2].partition("\n## ")[0]
+    table = (
+        (REPOSITORY / "README.md").read_text().partition("## The verbs")[2].partition("\n## ")[0]
+    )
     told = set(re.findall(r"`(\w+)\(", table))
     verbs = {name for name, value in vars(Node).items() if name[0] != "_" and callable(value)}
 
