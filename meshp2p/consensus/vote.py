@@ -176,6 +176,8 @@ class VoteCaller:
         electors = {elector.id for elector in proposal.electors}
         vote = _OpenVote(number, proposal, call, closes_at, electors)
         self._open[proposal.pid] = vote
+        # From now on, whatever the disk does: a vote ends at its time.
+        vote.closing = around.deadlines.call_at(closes_at, lambda _: self._give_up(vote))
         forgotten = [Record(CALLS, key, None) for key in self._leftover]
         self._leftover = []
         around.persist(
@@ -185,12 +187,14 @@ class VoteCaller:
         )
 
     def _announce(self, vote: _OpenVote, *, ok: bool, now: Seconds) -> None:
+        if vote.proposal.pid not in self._open:
+            return
         if not ok:
+            self._around.deadlines.cancel(vote.closing)
             del self._open[vote.proposal.pid]
             error = StateUnusable("the vote was not called: it could not be written to disk")
             self._around.finish(vote.number, error=error)
             return
-        vote.closing = self._around.deadlines.call_at(vote.closes_at, lambda _: self._give_up(vote))
         for elector in vote.proposal.electors:
             if elector.id in vote.waiting:
                 self._ask(vote, elector.id, vote.closes_at - now)

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from meshp2p.engine.core import Core
-from meshp2p.engine.links import Link, Links
+from meshp2p.engine.link import Link
+from meshp2p.engine.links import Links
 from meshp2p.errors import WireError
 from meshp2p.ids import NodeId, Seconds
 from meshp2p.messaging.serving import Serving
@@ -44,9 +45,9 @@ class Answers:
         """Answer the mesh's own method "!..."."""
         self._own[method] = own
 
-    def receive(self, link: Link, stream: int, data: bytes, now: Seconds) -> None:
-        """A request on a link; no data means that the stream was reset."""
-        if not data:
+    def receive(self, link: Link, stream: int, data: bytes | None, now: Seconds) -> None:
+        """A request on a link; None instead of its bytes once it was reset."""
+        if data is None:
             number = link.jobs.pop(stream, None)
             if number is not None:
                 self._serving.cancel(number)
@@ -132,7 +133,7 @@ class Answers:
         )
 
     def link_gone(self, link: Link) -> None:
-        """Whoever asked is gone: stop what was done for it."""
-        for number in link.jobs.values():
-            self._serving.cancel(number)
-        link.jobs.clear()
+        """Whoever asked is gone: stop what was done for it, unless it may come back."""
+        jobs, link.jobs = link.jobs, {}  # cancelling one may answer another of this link
+        for number in jobs.values():
+            self._serving.caller_gone(number)

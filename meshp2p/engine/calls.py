@@ -7,7 +7,8 @@ from collections import Counter, deque
 from collections.abc import Callable
 
 from meshp2p.engine.core import Core
-from meshp2p.engine.links import Errand, Links
+from meshp2p.engine.link import Errand
+from meshp2p.engine.links import Links
 from meshp2p.errors import (
     MeshError,
     NoCapableMember,
@@ -128,7 +129,7 @@ class Calls:
         request = Request(number, target, head, body, now, deadline, done)
         request.wait_until = now + wait
         request.answer_limit = answer_limit + _HEAD_ROOM
-        request.retry = retry and not key
+        request.retry = retry
         self._open[number] = request
         self._deadlines.set(number, deadline)
         self._dispatch(request, now)
@@ -150,6 +151,9 @@ class Calls:
             else:
                 self._fail(request, self._nobody(request), now)
             return
+        self._dispatch_to(request, peer, now)
+
+    def _dispatch_to(self, request: Request, peer: NodeId, now: Seconds) -> None:
         request.peer = peer
         request.tries += 1
         request.tried += (peer,)
@@ -210,7 +214,8 @@ class Calls:
             return
         request.peer_name = self._swim.name_of(peer)
         error = error_of_answer(request, head, body)
-        request.doubt = request.doubt or head.started
+        if head.started:
+            request.doubt, request.doubtful = True, error
         if head.status in _TRY_ELSEWHERE and not head.started:
             self._fail_or_retry(request, error, now, maybe_executed=False)
         else:
@@ -225,22 +230,26 @@ class Calls:
         request.peer_name = self._swim.name_of(peer)
         request.idempotent = self._swim.may_run_twice(peer, request.target.method)
         error = request.lost(reason)
-        request.doubt = request.doubt or sent
+        if sent:
+            request.doubt, request.doubtful = True, error
         self._fail_or_retry(request, error, now, maybe_executed=sent)
 
     def _fail_or_retry(
         self, request: Request, error: MeshError, now: Seconds, *, maybe_executed: bool
     ) -> None:
-        """Try the next member if the request allows it and there is one."""
-        if not request.may_retry(maybe_executed=maybe_executed):
-            self._fail(request, error, now)
-            return
+        """Try the next member, or the same again, if the request allows it."""
+        peer = request.peer
         self._let_go(request)
-        if self.resolver.choose(request.target, avoid=request.tried) is None:
-            self._fail(request, error, now)
+        if request.may_go_elsewhere(maybe_executed=maybe_executed):
+            if self.resolver.choose(request.target, avoid=request.tried) is not None:
+                self._core.counters["call_retried"] += 1
+                self._dispatch(request, now)
+                return
+        elif peer is not None and request.may_return() and self._swim.is_present(peer):
+            self._core.counters["call_repeated"] += 1
+            self._dispatch_to(request, peer, now)
             return
-        self._core.counters["call_retried"] += 1
-        self._dispatch(request, now)
+        self._fail(request, error, now)
 
     def _nobody(self, request: Request) -> MeshError:
         target, members = request.target, self._swim.present_count
@@ -257,7 +266,7 @@ class Calls:
 
     def _fail(self, request: Request, error: MeshError, now: Seconds) -> None:
         self._settle(request, now)
-        request.done(request, b"", error, now)
+        request.done(request, b"", request.honest(error), now)
 
     def _settle(self, request: Request, _now: Seconds) -> None:
         request.finished = True

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 import attrs
 
@@ -17,7 +18,7 @@ from meshp2p.consensus import (
     Run,
 )
 from meshp2p.consensus.scoring import Score
-from meshp2p.effects import Announce, Invoke, Persist
+from meshp2p.effects import Announce, CancelInvoke, Invoke, Persist
 from meshp2p.engine.answers import Answers, Reply
 from meshp2p.engine.calls import Calls
 from meshp2p.engine.core import Core
@@ -26,9 +27,20 @@ from meshp2p.events import CallFinished
 from meshp2p.gossip.swim import Swim
 from meshp2p.identity.node import NodeIdentity
 from meshp2p.ids import NodeId, Seconds, matches, show_id
+from meshp2p.messaging.deadlines import Deadlines
 from meshp2p.messaging.requests import Request, make_head
 from meshp2p.messaging.resolver import Target
+from meshp2p.messaging.serving import Serving
 from meshp2p.wire import codec, limits, messages
+from meshp2p.wire.messages import ResponseHead, pack_error
+
+_WORDS: Final = {
+    messages.DEADLINE: ("DeadlineExceeded", "its handler did not return in time"),
+    messages.OVERLOADED: ("Overloaded", "all its slots are taken"),
+    messages.CLOSING: ("Closed", "it is stopping"),
+    messages.REFUSED: ("Refused", "it did not begin"),
+}
+"""For answers whose status says it all, told to the owner of an award."""
 
 
 @attrs.frozen(kw_only=True)
@@ -67,12 +79,14 @@ class Coordination:
         swim: Swim,
         answers: Answers,
         stored: Mapping[tuple[str, bytes], bytes],
-        load: Callable[[], int],
+        serving: Serving,
     ) -> None:
         """Go on with the promises that the journal holds."""
         self._core = core
         self._calls = calls
         self._swim = swim
+        self._serving = serving
+        self._thinking = Deadlines()
         self._participant = Participant(
             core.config,
             core.identity,
@@ -83,7 +97,7 @@ class Coordination:
             stored,
             self._credential_of,
             handle_of=self._handle_of,
-            load=load,
+            load=lambda: serving.load,
         )
         self._tickets: dict[int, Reply] = {}
         for method in METHODS:
@@ -201,6 +215,7 @@ class Coordination:
 
     def receive_outcome(self, number: int, status: int, body: bytes, *, now: Seconds) -> None:
         """A handler returned."""
+        self._thinking.discard(number)
         self._participant.receive_outcome(number, status, body, now=now)
         self._drain(now)
 
@@ -211,10 +226,14 @@ class Coordination:
 
     def next_deadline(self) -> Seconds:
         """When `receive_deadline` has something to do."""
-        return self._participant.next_deadline()
+        return min(self._participant.next_deadline(), self._thinking.next())
 
     def receive_deadline(self, *, now: Seconds) -> None:
-        """Auctions and votes close, awards time out."""
+        """Auctions and votes close, awards time out, bidders and voters that hang are left."""
+        for number in self._thinking.pop_due(now):
+            self._core.emit(CancelInvoke(number))
+            late = pack_error(*_WORDS[messages.DEADLINE], None)
+            self.receive_outcome(number, messages.REMOTE_ERROR, late, now=now)
         self._participant.receive_deadline(now=now)
         self._drain(now)
 
@@ -259,6 +278,7 @@ class Coordination:
         self._calls.start(target, ask.body, timeout=ask.timeout, done=done, now=now, retry=False)
 
     def _run(self, run: Run, now: Seconds) -> None:
+        """Awarded work takes a slot as any call; what bids or votes has its own deadline."""
         key, token = run.context.get("key", ""), run.context.get("token", 0)
         head = make_head(
             self._core.rng,
@@ -268,15 +288,26 @@ class Coordination:
             own_id=run.caller,
             key=key if isinstance(key, str) else "",
         )
-        self._core.emit(
-            Invoke(
-                run.number,
-                run.method,
-                run.body,
-                run.deadline,
-                run.caller,
-                self._handle_of(run.caller),
-                head,
-                token if isinstance(token, int) else 0,
+        handle = self._handle_of(run.caller)
+        if run.method.startswith("?"):
+            self._thinking.set(run.number, run.deadline)
+            self._core.emit(
+                Invoke(run.number, run.method, run.body, run.deadline, run.caller, handle, head)
             )
+            return
+
+        def reply(answer: ResponseHead, body: bytes) -> None:
+            status = answer.status
+            if status != messages.OK and not body:
+                body = pack_error(*_WORDS.get(status, _WORDS[messages.REFUSED]), None)
+            self.receive_outcome(run.number, status, body, now=self._core.now)
+
+        self._serving.take(
+            head,
+            run.body,
+            caller=run.caller,
+            caller_handle=handle,
+            reply=reply,
+            now=now,
+            token=token if isinstance(token, int) else 0,
         )

@@ -9,72 +9,23 @@ from __future__ import annotations
 import ipaddress
 from collections import Counter, deque
 from collections.abc import Callable
-from typing import Final, Protocol, TypeAlias
-
-import attrs
+from typing import Final
 
 from meshp2p.effects import CloseStream, OpenStream, StreamId, StreamReady
 from meshp2p.engine.core import Core
+from meshp2p.engine.link import Errand, Link, OnRequest
 from meshp2p.errors import WireError
 from meshp2p.ids import Address, NodeId, Seconds
 from meshp2p.transport import frame
 from meshp2p.transport.connection import Connection
 from meshp2p.transport.endpoint import Route
 from meshp2p.transport.handshake import Doorkeeper
-from meshp2p.transport.multiplex import AnswerArrived, RequestArrived, ResetArrived
+from meshp2p.transport.multiplex import AnswerArrived, Arrival, RequestArrived, ResetArrived
 from meshp2p.wire import limits
 
 _SWEEPS_PER_IDLE: Final = 4
 _FAREWELL: Final[Seconds] = 1.0
 """A member that said goodbye by datagram may still have answers on their way by stream."""
-
-
-class OnLost(Protocol):
-    """What an errand's owner hears when the connection is gone."""
-
-    def __call__(self, reason: str, now: Seconds, /, *, sent: bool) -> None:
-        """`sent`: whether the request had left this process."""
-
-
-@attrs.define(eq=False)
-class Errand:
-    """One request, wherever it is between this node and the other.
-
-    Args:
-        on_answer: Called with the answer's bytes (`wire.messages.join_head`).
-        on_lost: Called with the reason and whether the request had left.
-    """
-
-    data: bytes
-    answer_limit: int
-    on_answer: Callable[[bytes, Seconds], None]
-    on_lost: OnLost
-    one_way: bool = False
-    link: Link | None = None
-    stream: int = 0
-
-
-@attrs.define(eq=False)
-class Link:
-    """One stream and what depends on it."""
-
-    stream: StreamId
-    deadline: Seconds
-    wanted: NodeId | None = None
-    route: Route | None = None
-    address: Address | None = None
-    tries: int = 0
-    connection: Connection | None = None
-    peer: NodeId | None = None
-    waiting: deque[Errand] = attrs.field(factory=deque)
-    pending: dict[int, Errand] = attrs.field(factory=dict)
-    jobs: dict[int, int] = attrs.field(factory=dict)
-    ready: bool = False
-    retiring: bool = False
-    idle_since: Seconds = 0.0
-
-
-OnRequest: TypeAlias = Callable[[Link, int, bytes, Seconds], None]
 
 
 class Links:
@@ -141,6 +92,7 @@ class Links:
         errand.stream = mux.request(
             errand.data, answer_limit=errand.answer_limit, one_way=errand.one_way
         )
+        errand.data = b""  # it is the connection's now
         if not errand.one_way:
             link.pending[errand.stream] = errand
         if not link.ready:
@@ -212,12 +164,16 @@ class Links:
             self._unproved_hosts[host] >= limits.MAX_PREAUTH_STREAMS_PER_HOST
             and not remote.is_loopback
         )
-        accepted = sum(self._unproved_hosts.values())
-        full = len(self._links) >= limits.MAX_CONNECTIONS
-        if crowded or full or accepted >= limits.MAX_PREAUTH_STREAMS:
+        if crowded or len(self._links) >= limits.MAX_CONNECTIONS:
             self._core.counters["stream_refused"] += 1
             self._core.emit(CloseStream(stream, flush=False))
             return
+        if sum(self._unproved_hosts.values()) >= limits.MAX_PREAUTH_STREAMS:
+            # The one that has been silent longest goes: a crowd of idle connections
+            # must not keep honest newcomers out, who need milliseconds.
+            self._core.counters["stream_refused"] += 1
+            silent = next(link for link in self._unproved.values() if link.route is None)
+            self._lose(silent, "it did not say who it is", now)
         link = Link(stream, now + self._core.config.preauth_timeout, address=remote)
         link.connection = Connection(
             self._door,
@@ -243,6 +199,14 @@ class Links:
             return None
         if link.peer is None and link.connection.is_open:
             self._prove(link, now)
+        self._hand_on(link, arrivals, now)
+        if not link.ready and link.connection.has_bytes:
+            self._make_ready(link)
+        if link.connection.mux.peer_goes_away or link.retiring:
+            self._receive_farewell(link)
+        return link.peer
+
+    def _hand_on(self, link: Link, arrivals: list[Arrival], now: Seconds) -> None:
         for arrival in arrivals:
             if type(arrival) is AnswerArrived:
                 errand = link.pending.pop(arrival.stream, None)
@@ -252,11 +216,6 @@ class Links:
                 self._on_request(link, arrival.stream, arrival.data, now)
             elif type(arrival) is ResetArrived:
                 self._receive_reset(link, arrival, now)
-        if not link.ready and link.connection.has_bytes:
-            self._make_ready(link)
-        if link.connection.mux.peer_goes_away or link.retiring:
-            self._receive_farewell(link)
-        return link.peer
 
     def _receive_farewell(self, link: Link) -> None:
         """The other end opens no more requests here: nor do we, and the last one closes."""
@@ -272,7 +231,7 @@ class Links:
             busy = reset.code == frame.BUSY
             reason = "it has too many requests open" if busy else "it gave the request up"
             errand.on_lost(reason, now, sent=not busy)
-        self._on_request(link, reset.stream, b"", now)
+        self._on_request(link, reset.stream, None, now)
 
     def closed(self, stream: StreamId, reason: str, *, now: Seconds) -> None:
         """The stream ended, or could not be opened: `reason` is for people."""
@@ -377,9 +336,10 @@ class Links:
 
     def _lose(self, link: Link, reason: str, now: Seconds, *, closed: bool = False) -> None:
         """Drop a link; every errand on it learns whether it had left."""
+        self._leaving.pop(link.stream, None)
+        self._leaving.pop(link.stream, None)
         if self._links.pop(link.stream, None) is None:
             return
-        self._leaving.pop(link.stream, None)
         self._forget_unproved(link)
         for peer in {link.peer, link.wanted} - {None}:
             if peer is not None and self._to.get(peer) is link:
@@ -447,6 +407,8 @@ class Links:
     def _retire(self, link: Link) -> None:
         """Close what nobody uses; this is no sign of death."""
         self._links.pop(link.stream, None)
+        self._leaving.pop(link.stream, None)
+        self._leaving.pop(link.stream, None)
         if link.peer is not None and self._to.get(link.peer) is link:
             del self._to[link.peer]
         if link.connection is not None:

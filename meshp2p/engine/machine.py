@@ -22,8 +22,10 @@ from meshp2p.engine.calls import Calls
 from meshp2p.engine.coordination import Coordination
 from meshp2p.engine.core import Core
 from meshp2p.engine.joining import Joining, Neighbour
-from meshp2p.engine.links import Link, Links
-from meshp2p.engine.membership import PULL, SYNC, Membership
+from meshp2p.engine.link import Link
+from meshp2p.engine.links import Links
+from meshp2p.engine.membership import Membership, route_to
+from meshp2p.engine.syncing import PULL, SYNC, Syncing
 from meshp2p.errors import MeshError
 from meshp2p.events import CallFinished, CapabilityInfo, Member, MemberEvent
 from meshp2p.gossip.swim import Swim
@@ -104,6 +106,7 @@ class Engine:
             queue=config.handler_queue,
             emit=core.emit,
             next_number=core.next_number,
+            own_id=identity.node_id,
         )
         self._serving.capabilities = {info.name: info for info in capabilities}
         self._answers = Answers(core, self._serving, self._name_of)
@@ -112,15 +115,22 @@ class Engine:
         )
         self._answers.links = self._links
         self._endpoint = Endpoint(config=config, door=self._door, rng=rng)
+        route = functools.partial(route_to, self._swim)
+        self._syncing = Syncing(core, self._swim, self._links, route_to=route)
         self._membership = Membership(
-            core, self._swim, self._endpoint, self._links, on_event=self._member_event
+            core,
+            self._swim,
+            self._endpoint,
+            self._links,
+            syncing=self._syncing,
+            on_event=self._member_event,
         )
         self._calls = Calls(
             core,
             self._links,
             self._swim,
             serve_locally=self._answers.serve_locally,
-            route_to=self._membership.route_to,
+            route_to=route,
         )
         self._calls.cancel_job = self._serving.cancel
         self._coordination = Coordination(
@@ -129,14 +139,14 @@ class Engine:
             self._swim,
             self._answers,
             stored or {},
-            load=lambda: self._serving.load,
+            serving=self._serving,
         )
-        self._answers.register(SYNC, self._membership.answer_sync)
-        self._answers.register(PULL, self._membership.answer_pull)
+        self._answers.register(SYNC, self._syncing.answer_sync)
+        self._answers.register(PULL, self._syncing.answer_pull)
         self._joining = Joining(
             core,
             tuple(seeds),
-            visit=self._membership.sync_at,
+            visit=self._syncing.sync_at,
             knows=self._swim.knows_address,
             now=now,
         )
@@ -155,6 +165,7 @@ class Engine:
             self._swim.next_deadline(),
             self._endpoint.next_deadline(),
             self._links.next_deadline(),
+            self._syncing.next_deadline(),
             self._calls.next_deadline(),
             self._serving.next_deadline(),
             self._coordination.next_deadline(),
@@ -169,6 +180,7 @@ class Engine:
         self._swim.receive_deadline(now=now)
         self._endpoint.receive_deadline(now=now)
         self._links.receive_deadline(now=now)
+        self._syncing.receive_deadline(now=now)
         self._calls.receive_deadline(now=now)
         self._serving.receive_deadline(now=now)
         self._coordination.receive_deadline(now=now)
@@ -262,7 +274,7 @@ class Engine:
             if unknown and not self._swim.is_present(neighbour.id):
                 news += 1
                 route = Route(neighbour.addresses, neighbour.transport_key)
-                self._membership.sync_with(neighbour.id, now, route=functools.partial(_same, route))
+                self._syncing.sync_with(neighbour.id, now, route=functools.partial(_same, route))
         return news
 
     def call(

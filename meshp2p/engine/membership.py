@@ -8,28 +8,30 @@ from typing import Final
 
 from meshp2p.effects import Announce, SendDatagram
 from meshp2p.engine.core import Core
-from meshp2p.engine.links import Errand, Links
+from meshp2p.engine.links import Links
+from meshp2p.engine.syncing import Syncing
 from meshp2p.errors import UnknownMessage, WireError
 from meshp2p.events import Event, MemberEvent, Synced
 from meshp2p.gossip.messages import MAX_TUNNELLED
 from meshp2p.gossip.outputs import IndirectProbe, Pull, SendPlain, SyncWith, Tell
 from meshp2p.gossip.swim import Swim
 from meshp2p.ids import Address, NodeId, Seconds
-from meshp2p.messaging.requests import make_head
 from meshp2p.transport.endpoint import Endpoint, Route
 from meshp2p.transport.session import Path, Via
-from meshp2p.wire import codec, limits, messages
-from meshp2p.wire.messages import ResponseHead, join_head, split_head_untrusted
+from meshp2p.wire import codec, limits
 
-SYNC: Final = "!sync"
-PULL: Final = "!pull"
 FORWARD: Final = 3
 """[3, 0, to, datagram]: pass this on."""
 FORWARDED: Final = 4
 """[4, 0, from, datagram]: passed on; answer the same way."""
 _FORWARD_FIELDS: Final = 4
-_SYNC_TIMEOUT: Final = 10.0
 _MAX_OWNERS: Final = 4_096
+
+
+def route_to(swim: Swim, peer: NodeId) -> Route:
+    """Where a member's own record says that it listens."""
+    contact = swim.contact(peer)
+    return Route((), None) if contact is None else Route(contact.addresses, contact.transport_key)
 
 
 class Membership:
@@ -42,6 +44,7 @@ class Membership:
         endpoint: Endpoint,
         links: Links,
         *,
+        syncing: Syncing,
         on_event: Callable[[MemberEvent, Seconds], None],
     ) -> None:
         """Tell the engine of members that come and go through `on_event`."""
@@ -50,6 +53,7 @@ class Membership:
         self._endpoint = endpoint
         self._links = links
         self._on_event = on_event
+        self._syncing = syncing
         self._owners: OrderedDict[Address, NodeId] = OrderedDict()
         self._statics: dict[NodeId, bytes] = {}
         self._reply_by: tuple[NodeId, Via] | None = None
@@ -109,14 +113,7 @@ class Membership:
         if self._reply_by is not None and self._reply_by[0] == to:
             self._endpoint.reply(to, plaintext, path=self._reply_by[1], now=now)
             return
-        self._endpoint.send(to, plaintext, route=self.route_to(to), now=now)
-
-    def route_to(self, peer: NodeId) -> Route:
-        """Where its own record says that it listens."""
-        contact = self._swim.contact(peer)
-        if contact is None:
-            return Route((), None)
-        return Route(contact.addresses, contact.transport_key)
+        self._endpoint.send(to, plaintext, route=route_to(self._swim, to), now=now)
 
     def drain(self, now: Seconds) -> None:
         """Perform what gossip asked for; sealing may ask for more."""
@@ -126,13 +123,13 @@ class Membership:
                     case SendPlain(to=to, plaintext=plaintext):
                         self._send(to, plaintext, now)
                     case IndirectProbe(target=target, helpers=helpers, plaintext=plaintext):
-                        route = self.route_to(target)
+                        route = route_to(self._swim, target)
                         for helper in helpers:
                             self._endpoint.send(target, plaintext, route=route, now=now, via=helper)
                     case SyncWith(peer=peer):
-                        self.sync_with(peer, now)
+                        self._syncing.sync_with(peer, now)
                     case Pull(peer=peer, ids=ids):
-                        self._pull(peer, list(ids), now)
+                        self._syncing.pull(peer, list(ids), now)
                     case Tell(event=event):
                         self._tell(event, now)
         self._flush(now)
@@ -148,7 +145,7 @@ class Membership:
                 elif peer is not None:
                     wrapped = codec.pack([[FORWARD, 0, peer, data]])
                     if len(wrapped) <= limits.MAX_PLAINTEXT:
-                        route = self.route_to(path.member)
+                        route = route_to(self._swim, path.member)
                         self._endpoint.send(path.member, wrapped, route=route, now=now)
 
     def _remember_owner(self, address: Address, peer: NodeId) -> None:
@@ -182,91 +179,3 @@ class Membership:
         if known is not None and known != contact.transport_key:
             self._endpoint.forget(peer)
             self._links.drop_peer(peer, "it restarted", now=now)
-
-    # --- streams -------------------------------------------------------------
-
-    def sync_with(
-        self, peer: NodeId, now: Seconds, *, route: Callable[[NodeId], Route] | None = None
-    ) -> None:
-        """Exchange all records with a node; `route` leads to one that is no member yet."""
-        errand = self._ask(SYNC, self._own_records(), self._merge_sync, now)
-        self._links.send(peer, errand, route=route or self.route_to, now=now)
-
-    def sync_at(self, address: Address, now: Seconds) -> None:
-        """The same with whoever listens at an address."""
-        errand = self._ask(SYNC, self._own_records(), self._merge_sync, now)
-        self._links.meet(address, errand, now=now)
-
-    def _own_records(self) -> bytes:
-        """What we know, for the other side; what does not fit, gossip brings."""
-        if self._core.guest:
-            return codec.pack([])
-        records = self._swim.sync_payload()
-        packed = codec.pack(records)
-        while len(packed) > limits.MAX_BODY:
-            records = self._core.rng.sample(records, len(records) // 2)
-            packed = codec.pack(records)
-        return packed
-
-    def _ask(
-        self,
-        method: str,
-        body: bytes,
-        on_body: Callable[[NodeId | None, bytes, Seconds], None],
-        now: Seconds,
-    ) -> Errand:
-        head = make_head(
-            self._core.rng,
-            method,
-            remaining=_SYNC_TIMEOUT,
-            cause=None,
-            own_id=self._core.identity.node_id,
-            timestamp=int(self._core.unix(now) * 1000),
-        )
-
-        def on_answer(data: bytes, now: Seconds) -> None:
-            try:
-                raw_head, answer = split_head_untrusted(data)
-                if ResponseHead.from_untrusted(raw_head).status == messages.OK:
-                    on_body(errand.link.peer if errand.link else None, answer, now)
-            except WireError:
-                self._core.counters["answer_malformed"] += 1
-
-        def on_lost(_reason: str, _now: Seconds, *, sent: bool) -> None:  # noqa: ARG001  # it will be asked again
-            self._core.counters["sync_lost"] += 1
-
-        data = join_head(head.packed(), body)
-        errand = Errand(data, limits.MAX_SYNC_BODY, on_answer, on_lost)
-        return errand
-
-    def _merge_sync(self, peer: NodeId | None, body: bytes, now: Seconds) -> None:
-        records = codec.unpack_list_untrusted(body, 0)
-        self._swim.merge_untrusted(records, peer, now=now)
-        if peer is not None:
-            self._swim.synced_with(peer, now=now)
-        self._core.counters["syncs"] += 1
-
-    def _merge_pull(self, peer: NodeId | None, body: bytes, now: Seconds) -> None:
-        self._swim.merge_untrusted(codec.unpack_list_untrusted(body, 0), peer, now=now)
-
-    def _pull(self, peer: NodeId, ids: list[NodeId], now: Seconds) -> None:
-        errand = self._ask(PULL, codec.pack(ids), self._merge_pull, now)
-        self._links.send(peer, errand, route=self.route_to, now=now)
-
-    def answer_sync(
-        self, peer: NodeId, body: bytes, reply: Callable[[int, bytes], None], now: Seconds
-    ) -> None:
-        """`SYNC`: take their records, give ours."""
-        records = codec.unpack_list_untrusted(body, 0)
-        if records:
-            self._swim.merge_untrusted(records, peer, now=now)
-            self.drain(now)
-        reply(messages.OK, codec.pack(self._swim.sync_payload()))
-
-    def answer_pull(
-        self, _peer: NodeId, body: bytes, reply: Callable[[int, bytes], None], _now: Seconds
-    ) -> None:
-        """`PULL`: the records with these ids."""
-        ids = codec.unpack_list_untrusted(body, 0)
-        known = [node for node in ids[: limits.MAX_MEMBERS] if type(node) is bytes]
-        reply(messages.OK, codec.pack(self._swim.records_of(known)))

@@ -53,6 +53,7 @@ class Request:
         idempotent: Whether the chosen member says that it may run twice.
         sent: Whether it left this process towards the member now tried.
         doubt: Whether any earlier try may have run.
+        doubtful: What the last such try ended in.
     """
 
     number: int
@@ -73,18 +74,33 @@ class Request:
     tries: int = 0
     tried: tuple[NodeId, ...] = ()
     finished: bool = False
-    last_error: MeshError | None = None
+    doubtful: MeshError | None = None
 
     @property
     def trace(self) -> str:
         """The W3C trace id, 32 hex digits."""
         return self.head.traceparent[_TRACE_AT].hex()
 
-    def may_retry(self, *, maybe_executed: bool) -> bool:
+    @property
+    def may_try_again(self) -> bool:
+        """Whether any further try is allowed at all."""
+        return self.retry and self.tries < MAX_TRIES
+
+    def may_go_elsewhere(self, *, maybe_executed: bool) -> bool:
         """Whether another member may be tried after a failure."""
-        if not self.retry or self.tries >= MAX_TRIES or self.target.id is not None:
+        if not self.may_try_again or self.target.id is not None:
             return False
         return not maybe_executed or self.idempotent
+
+    def may_return(self) -> bool:
+        """Whether the same member may be asked again: it remembers the key."""
+        return self.may_try_again and bool(self.head.key)
+
+    def honest(self, error: MeshError) -> MeshError:
+        """The error to raise: never one that hides that an earlier try may have run."""
+        if not self.doubt or getattr(error, "maybe_executed", False) or self.doubtful is None:
+            return error
+        return error if isinstance(error, RemoteError) else self.doubtful
 
     def expired(self, now: Seconds) -> DeadlineExceeded:
         """What to raise when the time is over."""

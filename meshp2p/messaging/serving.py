@@ -21,6 +21,8 @@ from meshp2p.wire import limits, messages
 from meshp2p.wire.messages import RequestHead, ResponseHead, pack_error
 
 _RETRY_AFTER_MS: Final = 100
+_FINAL: Final = (messages.OK, messages.REMOTE_ERROR, messages.REFUSED)
+"""What a handler itself said: kept for whoever asks again with the same key."""
 
 
 @attrs.define(eq=False)
@@ -29,6 +31,7 @@ class Job:
 
     Args:
         reply: Called at most once with the answer; where it goes is not known here.
+        first: The job with the same key whose answer this one waits for, 0 if none.
         answered: Whether `reply` was called; the handler may still run.
     """
 
@@ -39,6 +42,8 @@ class Job:
     caller_handle: str
     deadline: Seconds
     reply: Callable[[ResponseHead, bytes], None]
+    token: int = 0
+    first: int = 0
     running: bool = False
     answered: bool = False
     key: Key | None = None
@@ -54,14 +59,20 @@ class Serving:
         queue: int,
         emit: Callable[[Effect], None],
         next_number: Callable[[], int],
+        own_id: NodeId,
+        queue_bytes: int = limits.MAX_QUEUED_BODIES,
     ) -> None:
         """Run at most `slots` handlers at once, let `queue` requests wait."""
         self._slots = slots
         self._queue_limit = queue
+        self._queue_bytes = queue_bytes
         self._emit = emit
         self._next_number = next_number
+        self._own_id = own_id
         self._jobs: dict[int, Job] = {}
         self._waiting: deque[Job] = deque()
+        self._waiting_bytes = 0
+        self._attached = 0
         self._running: dict[str, int] = {}
         self._load = 0
         self._deadlines = Deadlines()
@@ -81,6 +92,11 @@ class Serving:
         """Requests running or waiting."""
         return len(self._jobs)
 
+    @property
+    def kept_bytes(self) -> int:
+        """What the answers kept for repeated keys take."""
+        return self._duplicates.held_bytes
+
     def take(
         self,
         head: RequestHead,
@@ -90,8 +106,13 @@ class Serving:
         caller_handle: str,
         reply: Callable[[ResponseHead, bytes], None],
         now: Seconds,
+        token: int = 0,
     ) -> int | None:
-        """Take a request on, or answer at once why not; return its number if taken."""
+        """Take a request on, or answer at once why not; return its number if taken.
+
+        Args:
+            token: Fencing token, where the request is an award.
+        """
         job = Job(
             self._next_number(),
             head,
@@ -100,17 +121,19 @@ class Serving:
             caller_handle,
             now + head.remaining_ms / 1000,
             reply,
+            token,
         )
         if not self._may_run(job):
             return None
-        if head.key and self._is_duplicate(job):
+        if head.key and not token and self._is_duplicate(job):
             return None if job.answered else job.number
         self._jobs[job.number] = job
         self._deadlines.set(job.number, job.deadline)
-        if self._has_slot(head.method):
+        if self._has_slot(head.method) or self._is_nested(job):
             self._start(job)
         else:
             self._waiting.append(job)
+            self._waiting_bytes += len(job.body)
         return job.number
 
     def _may_run(self, job: Job) -> bool:
@@ -125,11 +148,19 @@ class Serving:
             self._answer(job, messages.TOO_MANY_HOPS, pack_error("TooManyHops", text, None))
         elif head.remaining_ms == 0:
             self._answer(job, messages.DEADLINE)
-        elif len(self._waiting) >= self._queue_limit and not self._has_slot(head.method):
+        elif (
+            self._is_full(len(job.body))
+            and not self._has_slot(head.method)
+            and not self._is_nested(job)
+        ):
             self._answer(job, messages.OVERLOADED)
         else:
             return True
         return False
+
+    def _is_full(self, more: int) -> bool:
+        too_many = len(self._waiting) + self._attached >= self._queue_limit
+        return too_many or self._waiting_bytes + more > self._queue_bytes
 
     def _handles(self, method: str) -> bool:
         if method == messages.ON_MESSAGE:
@@ -142,15 +173,19 @@ class Serving:
         key = (job.caller, job.head.method, job.head.key)
         known = self._duplicates.find(key)
         if known is None:
-            self._duplicates.begin(key)
+            self._duplicates.begin(key, job.number)
             job.key = key
             return False
         if isinstance(known, Answered):
             self._answer(job, known.status, known.body, started=True)
-        elif len(known.waiting) >= self._queue_limit:
+        elif job.head.flags & messages.FLAG_ONE_WAY:
+            job.answered = True  # it asks for nothing but what is being done
+        elif self._is_full(0):
             self._answer(job, messages.OVERLOADED)
         else:
             known.waiting.append(job.number)
+            job.body, job.first = b"", known.job
+            self._attached += 1
             self._jobs[job.number] = job
             self._deadlines.set(job.number, job.deadline)
         return True
@@ -163,6 +198,14 @@ class Serving:
             return True
         return self._running.get(method, 0) < capability.limit
 
+    def _is_nested(self, job: Job) -> bool:
+        """Whether one of our own handlers waits for it.
+
+        It takes no slot away from others: with all slots taken by handlers that call
+        their own node, nothing would ever end. Hops bound how deep this goes.
+        """
+        return job.caller == self._own_id and job.head.hops > 1
+
     def _start(self, job: Job) -> None:
         method = job.head.method
         job.running = True
@@ -170,15 +213,24 @@ class Serving:
         self._running[method] = self._running.get(method, 0) + 1
         self._emit(
             Invoke(
-                job.number, method, job.body, job.deadline, job.caller, job.caller_handle, job.head
+                job.number,
+                method,
+                job.body,
+                job.deadline,
+                job.caller,
+                job.caller_handle,
+                job.head,
+                job.token,
             )
         )
+        job.body = b""
 
     def finished(self, number: int, status: int, body: bytes) -> bool:
         """A handler returned; False if the number is not one of ours."""
-        job = self._jobs.pop(number, None)
+        job = self._jobs.get(number)
         if job is None or not job.running:
             return False
+        del self._jobs[number]
         self._deadlines.discard(number)
         method = job.head.method
         self._load -= 1
@@ -189,7 +241,10 @@ class Serving:
             del self._running[method]
         self._answer(job, status, body, started=True)
         if job.key is not None:
-            for other in self._duplicates.settle(job.key, status, body):
+            final = status in _FINAL  # else it was cut short: the next one may run
+            keys = self._duplicates
+            waiting = keys.settle(job.key, status, body) if final else keys.forget(job.key)
+            for other in waiting:
                 self._answer_waiting(other, status, body)
         if self._waiting:
             self._start_waiting()
@@ -198,8 +253,9 @@ class Serving:
     def _answer_waiting(self, number: int, status: int, body: bytes) -> None:
         job = self._jobs.pop(number, None)
         if job is not None:
+            self._attached -= 1
             self._deadlines.discard(number)
-            self._answer(job, status, body, started=True)
+            self._answer(job, status, body, started=status != messages.CLOSING)
 
     def _start_waiting(self) -> None:
         """Start what a free slot allows, in the order of arrival."""
@@ -207,8 +263,12 @@ class Serving:
             if self._load >= self._slots:
                 return
             if self._has_slot(job.head.method):
-                self._waiting.remove(job)
+                self._leave_queue(job)
                 self._start(job)
+
+    def _leave_queue(self, job: Job) -> None:
+        self._waiting.remove(job)
+        self._waiting_bytes -= len(job.body)
 
     def cancel(self, number: int) -> None:
         """Nobody wants the answer any more."""
@@ -221,11 +281,21 @@ class Serving:
         else:
             self._drop_waiting(job)
 
+    def caller_gone(self, number: int) -> None:
+        """The connection broke. With a key the caller may come back for the answer."""
+        job = self._jobs.get(number)
+        if job is not None and job.key is not None:
+            job.answered = True
+        else:
+            self.cancel(number)
+
     def _drop_waiting(self, job: Job) -> None:
         del self._jobs[job.number]
         self._deadlines.discard(job.number)
-        if job in self._waiting:
-            self._waiting.remove(job)
+        if job.first:
+            self._attached -= 1
+        elif job in self._waiting:
+            self._leave_queue(job)
         if job.key is not None:
             for other in self._duplicates.forget(job.key):
                 self._answer_waiting(other, messages.CLOSING, b"")
@@ -237,12 +307,15 @@ class Serving:
     def receive_deadline(self, *, now: Seconds) -> None:
         """Answer what is due, and tell its handler to stop."""
         for number in self._deadlines.pop_due(now):
-            job = self._jobs[number]
+            job = self._jobs.get(number)
+            if job is None:  # it waited for another's answer, which was due just before
+                continue
             if job.running:
                 self._answer(job, messages.DEADLINE, started=True)
                 self._emit(CancelInvoke(number))
             else:
-                self._answer(job, messages.DEADLINE)
+                first = self._jobs.get(job.first)
+                self._answer(job, messages.DEADLINE, started=first is not None and first.running)
                 self._drop_waiting(job)
 
     def _answer(self, job: Job, status: int, body: bytes = b"", *, started: bool = False) -> None:

@@ -120,8 +120,14 @@ MAX_OPEN_AUCTIONS: Final = 1_024
 MAX_OPEN_VOTES: Final = 1_024
 """Votes that this node has called and not closed."""
 
-MAX_DUPLICATES: Final = 1_024
-"""Answers kept for requests with an idempotency key."""
+MAX_DUPLICATES: Final = 256
+"""Answers kept for one caller's requests with an idempotency key."""
+
+MAX_DUPLICATE_BYTES: Final = 16 * 1024 * 1024
+"""What these answers may hold for all callers; whose hold most go first."""
+
+MAX_QUEUED_BODIES: Final = 64 * 1024 * 1024
+"""Bodies of requests that wait for a free slot."""
 
 MAX_ERROR_TEXT: Final = 16 * 1024
 """An exception's message, and a traceback, as told to the caller."""

@@ -452,3 +452,17 @@ def test_with_real_keys_it_is_the_same() -> None:
     result = world["alice"].finished[number].value
     assert isinstance(result, VoteResult)
     assert result.certificate.verify(mesh_of(REAL).root_public).outcome == "yes"
+
+
+def test_a_vote_ends_in_time_though_the_disk_never_answers() -> None:
+    """Undecided, not silence; and an answer of the disk that comes later changes nothing."""
+    bench = Bench()
+    electors = [elector_of(BOB)]
+    bench.node.votes.call(7, "ship it?", ["yes", "no"], electors, closes_in=1.0, now=NOW, unix=UNIX)
+    (persist,) = bench.node.outputs()
+    assert isinstance(persist, Persist)
+    bench.node.receive_deadline(now=NOW + 1.0)
+    (finished,) = (output for output in bench.node.outputs() if isinstance(output, Finished))
+    assert isinstance(finished.error, Undecided)
+    bench.node.receive_persisted(persist.token, ok=True, now=NOW + 2.0)
+    assert not [output for output in bench.node.outputs() if isinstance(output, Ask)]

@@ -1,0 +1,63 @@
+"""One stream to a peer, and the errands that travel on it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol, TypeAlias
+
+import attrs
+
+from meshp2p.effects import StreamId
+from meshp2p.ids import Address, NodeId, Seconds
+from meshp2p.transport.connection import Connection
+from meshp2p.transport.endpoint import Route
+
+
+class OnLost(Protocol):
+    """What an errand's owner hears when the connection is gone."""
+
+    def __call__(self, reason: str, now: Seconds, /, *, sent: bool) -> None:
+        """`sent`: whether the request had left this process."""
+
+
+@attrs.define(eq=False)
+class Errand:
+    """One request, wherever it is between this node and the other.
+
+    Args:
+        on_answer: Called with the answer's bytes (`wire.messages.join_head`).
+        on_lost: Called with the reason and whether the request had left.
+    """
+
+    data: bytes
+    answer_limit: int
+    on_answer: Callable[[bytes, Seconds], None]
+    on_lost: OnLost
+    one_way: bool = False
+    link: Link | None = None
+    stream: int = 0
+
+
+@attrs.define(eq=False)
+class Link:
+    """One stream and what depends on it."""
+
+    stream: StreamId
+    deadline: Seconds
+    wanted: NodeId | None = None
+    route: Route | None = None
+    address: Address | None = None
+    tries: int = 0
+    connection: Connection | None = None
+    peer: NodeId | None = None
+    waiting: deque[Errand] = attrs.field(factory=deque)
+    pending: dict[int, Errand] = attrs.field(factory=dict)
+    jobs: dict[int, int] = attrs.field(factory=dict)
+    ready: bool = False
+    retiring: bool = False
+    idle_since: Seconds = 0.0
+
+
+OnRequest: TypeAlias = Callable[[Link, int, bytes | None, Seconds], None]
+"""A request on a link and stream; None instead of its bytes once it was reset."""

@@ -1,0 +1,187 @@
+"""Records by stream: full syncs and pulls, asked and answered.
+
+Each question has an end, and no member has more than a few open: whoever lets us ask
+and never answers must not fill our memory with questions.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from meshp2p.engine.core import Core
+from meshp2p.engine.link import Errand
+from meshp2p.engine.links import Links
+from meshp2p.errors import WireError
+from meshp2p.gossip.swim import Swim
+from meshp2p.ids import Address, NodeId, Seconds
+from meshp2p.messaging.deadlines import Deadlines
+from meshp2p.messaging.requests import make_head
+from meshp2p.transport.endpoint import Route
+from meshp2p.wire import codec, limits, messages
+from meshp2p.wire.messages import ResponseHead, join_head, split_head_untrusted
+
+SYNC: Final = "!sync"
+"""Body: my records. Answer: yours."""
+PULL: Final = "!pull"
+"""Body: ids. Answer: their records."""
+
+_TIMEOUT: Final = 10.0
+_OPEN_PER_PEER: Final = 4
+_FRESH: Final[Seconds] = 0.2
+"""A packed list is given to all who ask within this time: packing 10,000 takes longer."""
+
+_OnRecords: TypeAlias = Callable[[NodeId | None, list[codec.Value], Seconds], None]
+
+
+class Syncing:
+    """All syncs and pulls of one node."""
+
+    def __init__(
+        self, core: Core, swim: Swim, links: Links, *, route_to: Callable[[NodeId], Route]
+    ) -> None:
+        """Exchange the records of `swim` over `links`."""
+        self._core = core
+        self._swim = swim
+        self._links = links
+        self._route_to = route_to
+        self._open: dict[int, tuple[Errand, NodeId | None]] = {}
+        self._asked: Counter[NodeId] = Counter()
+        self._deadlines = Deadlines()
+        self._packed: tuple[Seconds, int, bytes] = (-1.0, 0, b"")
+
+    def sync_with(
+        self, peer: NodeId, now: Seconds, *, route: Callable[[NodeId], Route] | None = None
+    ) -> None:
+        """Exchange all records with a node; `route` leads to one that is no member yet."""
+        errand = self._ask(peer, SYNC, self._own_records, self._merge_sync, now)
+        if errand is not None:
+            self._links.send(peer, errand, route=route or self._route_to, now=now)
+
+    def sync_at(self, address: Address, now: Seconds) -> None:
+        """The same with whoever listens at an address."""
+        errand = self._ask(None, SYNC, self._own_records, self._merge_sync, now)
+        if errand is not None:
+            self._links.meet(address, errand, now=now)
+
+    def pull(self, peer: NodeId, ids: list[NodeId], now: Seconds) -> None:
+        """Ask a member for some records."""
+        errand = self._ask(peer, PULL, lambda: codec.pack(ids), self._merge_pull, now)
+        if errand is not None:
+            self._links.send(peer, errand, route=self._route_to, now=now)
+
+    def _own_records(self) -> bytes:
+        """What we know, for the other side; what does not fit, gossip brings."""
+        if self._core.guest:
+            return codec.pack([])
+        records = self._swim.sync_payload()
+        packed = codec.pack(records)
+        while len(packed) > limits.MAX_BODY:
+            records = self._core.rng.sample(records, len(records) // 2)
+            packed = codec.pack(records)
+        return packed
+
+    def _ask(
+        self,
+        peer: NodeId | None,
+        method: str,
+        body: Callable[[], bytes],
+        on_records: _OnRecords,
+        now: Seconds,
+    ) -> Errand | None:
+        """A question, unless too many to this peer are open."""
+        if peer is not None and self._asked[peer] >= _OPEN_PER_PEER:
+            self._core.counters["sync_skipped"] += 1
+            return None
+        head = make_head(
+            self._core.rng,
+            method,
+            remaining=_TIMEOUT,
+            cause=None,
+            own_id=self._core.identity.node_id,
+            timestamp=int(self._core.unix(now) * 1000),
+        )
+        number = self._core.next_number()
+
+        def on_answer(data: bytes, now: Seconds) -> None:
+            self._settle(number)
+            self._receive(errand, data, on_records, now)
+
+        def on_lost(_reason: str, _now: Seconds, *, sent: bool) -> None:  # noqa: ARG001  # it will be asked again
+            self._settle(number)
+            self._core.counters["sync_lost"] += 1
+
+        data = join_head(head.packed(), body())
+        errand = Errand(data, limits.MAX_SYNC_BODY, on_answer, on_lost)
+        self._open[number] = (errand, peer)
+        self._deadlines.set(number, now + _TIMEOUT)
+        if peer is not None:
+            self._asked[peer] += 1
+        return errand
+
+    def _settle(self, number: int) -> None:
+        self._deadlines.discard(number)
+        _, peer = self._open.pop(number, (None, None))
+        if peer is not None:
+            self._asked[peer] -= 1
+            if not self._asked[peer]:
+                del self._asked[peer]
+
+    def _receive(self, errand: Errand, data: bytes, on_records: _OnRecords, now: Seconds) -> None:
+        try:
+            raw_head, body = split_head_untrusted(data)
+            if ResponseHead.from_untrusted(raw_head).status == messages.OK:
+                peer = errand.link.peer if errand.link is not None else None
+                on_records(peer, codec.unpack_list_untrusted(body, 0), now)
+        except WireError:
+            self._core.counters["answer_malformed"] += 1
+
+    def _merge_sync(self, peer: NodeId | None, records: list[codec.Value], now: Seconds) -> None:
+        self._swim.merge_untrusted(records, peer, now=now)
+        if peer is not None:
+            self._swim.synced_with(peer, now=now)
+        self._core.counters["syncs"] += 1
+
+    def _merge_pull(self, peer: NodeId | None, records: list[codec.Value], now: Seconds) -> None:
+        self._swim.merge_untrusted(records, peer, now=now)
+
+    # --- answering -----------------------------------------------------------
+
+    def answer_sync(
+        self, peer: NodeId, body: bytes, reply: Callable[[int, bytes], None], now: Seconds
+    ) -> None:
+        """`SYNC`: take their records, give ours."""
+        records = codec.unpack_list_untrusted(body, 0)
+        if records:
+            self._swim.merge_untrusted(records, peer, now=now)
+        reply(messages.OK, self._packed_records(now))
+
+    def _packed_records(self, now: Seconds) -> bytes:
+        made_at, view_hash, packed = self._packed
+        if view_hash != self._swim.view_hash() or now - made_at > _FRESH or not packed:
+            packed = codec.pack(self._swim.sync_payload())
+            self._packed = (now, self._swim.view_hash(), packed)
+        return packed
+
+    def answer_pull(
+        self, _peer: NodeId, body: bytes, reply: Callable[[int, bytes], None], _now: Seconds
+    ) -> None:
+        """`PULL`: the records with these ids."""
+        ids = codec.unpack_list_untrusted(body, 0)
+        known = [node for node in ids[: limits.MAX_PULLS] if type(node) is bytes]
+        reply(messages.OK, codec.pack(self._swim.records_of(known)))
+
+    # --- time ----------------------------------------------------------------
+
+    def next_deadline(self) -> Seconds:
+        """When `receive_deadline` has something to do."""
+        return self._deadlines.next()
+
+    def receive_deadline(self, *, now: Seconds) -> None:
+        """Give up questions that nobody answers."""
+        for number in self._deadlines.pop_due(now):
+            errand, _ = self._open[number]
+            self._links.cancel(errand)
+            self._settle(number)
+            self._core.counters["sync_lost"] += 1
