@@ -10,7 +10,7 @@ from typing import Any, Final, Union, cast
 
 import attrs
 
-from meshp2p.errors import UsageError
+from meshp2p.errors import UsageError, WireError
 from meshp2p.wire import codec, limits
 
 _SCALARS: Final = frozenset({bool, int, str, bytes, float, type(None)})
@@ -98,11 +98,21 @@ def _pack(plain: object, where: str) -> bytes:
         if isinstance(error, UsageError):
             raise
         raise UsageError(f"{where} cannot be encoded: {error}") from error
+    if len(data) > limits.MAX_ELEMENTS and isinstance(plain, list | dict):
+        _check_bounds(plain, where)
     if len(data) > limits.MAX_BODY:
         raise UsageError(
             f"{where}: {len(data):,} bytes; at most {limits.MAX_BODY:,} are allowed in one call"
         )
     return data
+
+
+def _check_bounds(plain: Any, where: str) -> None:  # noqa: ANN401  # a list or dict
+    """What the other side would refuse is refused here, in words."""
+    try:
+        codec.check_shape_untrusted(plain)
+    except WireError as error:
+        raise UsageError(f"{where} cannot be sent: {error}") from error
 
 
 def from_plain(value: object, wanted: Any, where: str = "value") -> Any:  # noqa: ANN401, C901, PLR0911, PLR0912  # annotations are of any kind; one branch each

@@ -102,6 +102,8 @@ def check_shape_untrusted(top: list[Value] | dict[str, Value]) -> None:
         deeper: list[list[Value] | dict[str, Value]] = []
         for container in level:
             seen += len(container)
+            if len(container) > limits.MAX_ELEMENTS:
+                raise WireError(f"more than {limits.MAX_ELEMENTS} elements in one list or map")
             if type(container) is dict:
                 for key in container:
                     if type(key) is not str:
