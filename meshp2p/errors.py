@@ -4,6 +4,9 @@ The user's (`UsageError`), the machine's (`StartError`), the other side's
 (`RemoteError`, `Refused`, `Overloaded`), the network's (`Unreachable`), nobody's
 (`Undecided`, `NoBids`). Strangers can cause exactly one: `WireError`, which never
 leaves the engine.
+
+Texts that the other side wrote are kept as they came in their attributes; `str()` shows
+them so that they cannot steer the terminal on which they are printed.
 """
 
 from __future__ import annotations
@@ -45,6 +48,16 @@ class StateUnusable(StartError):
 
 class Closed(MeshError):
     """The node has stopped, or was never started."""
+
+
+def _visible(text: str) -> str:
+    """The text with escapes for what steers a terminal; line breaks and tabs stay."""
+    if text.isprintable():
+        return text
+    return "".join(
+        letter if letter.isprintable() or letter in "\n\t" else repr(letter)[1:-1]
+        for letter in text
+    )
 
 
 @attrs.frozen(eq=False)
@@ -135,7 +148,7 @@ class RemoteError(MeshError):
 
     def __str__(self) -> str:
         """Say who raised what."""
-        return f"{self.member} raised {self.type}: {self.message}"
+        return _visible(f"{self.member} raised {self.type}: {self.message}")
 
 
 class ResultError(MeshError):
@@ -151,7 +164,7 @@ class Refused(MeshError):
 
     def __str__(self) -> str:
         """Say who refused, and why."""
-        return f"{self.member or 'the member'} refused: {self.reason}"
+        return _visible(f"{self.member or 'the member'} refused: {self.reason}")
 
 
 @attrs.frozen(eq=False)

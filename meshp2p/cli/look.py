@@ -79,7 +79,8 @@ def discover(options: Namespace) -> int:
     for name in sorted(able):
         _say(f"{name}  {', '.join(_offer_words(*offer) for offer in able[name])}")
     if not able:
-        print(f"meshp2p: nobody announces {pattern!r}, as {view} sees it", file=sys.stderr)
+        text = output.printable(f"nobody announces {pattern!r}, as {view} sees it")
+        print(f"meshp2p: {text}", file=sys.stderr)
     return output.DONE
 
 

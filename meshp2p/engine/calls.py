@@ -171,6 +171,7 @@ class Calls:
         one_way = bool(request.head.flags & messages.FLAG_ONE_WAY)
         data = join_head(request.head.packed(), request.body)
         errand = Errand(data, request.answer_limit, on_answer, on_lost, one_way=one_way)
+        errand.life = request.life
         self._errands[request.number] = errand
         self._links.send(peer, errand, route=self._route_to, now=now)
         if one_way and not request.finished:
@@ -232,6 +233,8 @@ class Calls:
         error = request.lost(reason)
         if sent:
             request.doubt, request.doubtful = True, error
+            errand = self._errands.get(request.number)
+            request.life = None if errand is None else errand.carried_to
         self._fail_or_retry(request, error, now, maybe_executed=sent)
 
     def _fail_or_retry(
@@ -243,6 +246,7 @@ class Calls:
         if request.may_go_elsewhere(maybe_executed=maybe_executed):
             if self.resolver.choose(request.target, avoid=request.tried) is not None:
                 self._core.counters["call_retried"] += 1
+                request.life = None
                 self._dispatch(request, now)
                 return
         elif peer is not None and request.may_return() and self._swim.is_present(peer):

@@ -28,6 +28,7 @@ class Errand:
     Args:
         on_answer: Called with the answer's bytes (`wire.messages.join_head`).
         on_lost: Called with the reason and whether the request had left.
+        life: Transport key of the only process that may have it; None for any.
     """
 
     data: bytes
@@ -35,8 +36,16 @@ class Errand:
     on_answer: Callable[[bytes, Seconds], None]
     on_lost: OnLost
     one_way: bool = False
+    life: bytes | None = None
     link: Link | None = None
     stream: int = 0
+
+    @property
+    def carried_to(self) -> bytes | None:
+        """Transport key of the process that it went to; None before."""
+        if self.link is None or self.link.connection is None:
+            return None
+        return self.link.connection.peer_key
 
 
 @attrs.define(eq=False)

@@ -88,6 +88,9 @@ class Links:
         if mux.is_full:
             errand.on_lost("its connection is full", now, sent=False)
             return
+        if errand.life not in (None, link.connection.peer_key):
+            errand.on_lost("it has restarted meanwhile", now, sent=False)
+            return
         errand.link = link
         errand.stream = mux.request(
             errand.data, answer_limit=errand.answer_limit, one_way=errand.one_way

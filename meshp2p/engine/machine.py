@@ -335,8 +335,8 @@ class Engine:
     def renew_identity(self, identity: NodeIdentity, *, now: Seconds) -> None:
         """Go on with the same keys and a fresh chain."""
         self._core.now = now
+        self._swim.set_identity(identity, now=now)  # first: it refuses a chain that is not valid
         self._core.identity = self._door.identity = identity
-        self._swim.set_identity(identity, now=now)
         self._coordination.renew_identity(identity)
         self._membership.drain(now)
 

@@ -16,6 +16,7 @@ from meshp2p.gossip.messages import MAX_TUNNELLED
 from meshp2p.gossip.outputs import IndirectProbe, Pull, SendPlain, SyncWith, Tell
 from meshp2p.gossip.swim import Swim
 from meshp2p.ids import Address, NodeId, Seconds
+from meshp2p.transport.budget import Budgets
 from meshp2p.transport.endpoint import Endpoint, Route
 from meshp2p.transport.session import Path, Via
 from meshp2p.wire import codec, limits
@@ -26,6 +27,9 @@ FORWARDED: Final = 4
 """[4, 0, from, datagram]: passed on; answer the same way."""
 _FORWARD_FIELDS: Final = 4
 _MAX_OWNERS: Final = 4_096
+_FORWARDS_AT_ONCE: Final = 32
+_FORWARDS_PER_SECOND: Final = 16.0
+"""For one member: several indirect probes a second, each with a handshake."""
 
 
 def route_to(swim: Swim, peer: NodeId) -> Route:
@@ -57,6 +61,7 @@ class Membership:
         self._owners: OrderedDict[Address, NodeId] = OrderedDict()
         self._statics: dict[NodeId, bytes] = {}
         self._reply_by: tuple[NodeId, Via] | None = None
+        self._forwards = Budgets(_FORWARDS_AT_ONCE, _FORWARDS_PER_SECOND, limits.MAX_BUDGETS)
         self.synced = False
 
     # --- datagrams -----------------------------------------------------------
@@ -77,6 +82,7 @@ class Membership:
         for item in items:
             if type(item) is list and item and item[0] in (FORWARD, FORWARDED):
                 self._receive_forwarding(peer, item, path, now)
+                break  # of many small ones each would become a datagram
         self._reply_by = (peer, path) if isinstance(path, Via) else None
         room = MAX_TUNNELLED if self._reply_by else limits.MAX_PLAINTEXT
         self._swim.receive(peer, plaintext, now=now, room=room)
@@ -97,10 +103,17 @@ class Membership:
             self.receive_datagram(datagram, Via(peer), now)
         elif self._swim.is_present(NodeId(other)) and other != self._core.identity.node_id:
             # Only members are reached through us, never an address that somebody names.
-            passed_on = codec.pack([[FORWARDED, 0, peer, datagram]])
-            if len(passed_on) <= limits.MAX_PLAINTEXT:
-                self._core.counters["datagram_forwarded"] += 1
-                self._send(NodeId(other), passed_on, now)
+            self._pass_on(peer, NodeId(other), datagram, now)
+
+    def _pass_on(self, peer: NodeId, to: NodeId, datagram: bytes, now: Seconds) -> None:
+        wrapped = codec.pack([[FORWARDED, 0, peer, datagram]])
+        if len(wrapped) > limits.MAX_PLAINTEXT:
+            return
+        if not self._forwards.spend(peer, now):
+            self._core.counters["forwarding_refused"] += 1
+            return
+        self._core.counters["datagram_forwarded"] += 1
+        self._send(to, wrapped, now)
 
     def refused(self, address: Address, now: Seconds) -> None:
         """The kernel says that nobody listens there."""

@@ -90,16 +90,17 @@ class Detector:
     def evidence(self, row: Row, kind: Literal["refused", "reset"], now: Seconds) -> None:
         """The member's machine says that nobody is there: ask once more, and quickly.
 
-        The second refusal, or silence after a refusal, is death. Silence after a reset is
-        only a suspicion: a closed connection and a lost packet are no proof.
+        Death is silence to a question that is refused itself. Silence alone is only a
+        suspicion: closed connections and lost packets are no proof. Nor are refusals,
+        which anybody can forge: those of a member that answers are worth nothing, and
+        those that come together with the first are of packets sent before the question.
         """
         if not row.is_live or self._parts.guest:
             return
         before = self._probes.of(row.id)
-        if before is not None and before.stage == "last":
-            if kind == "refused":
-                self._stop_waiting(before)
-                self._bury(row, REFUSED, now)
+        if before is not None and before.decides:
+            if kind == "refused" and now > before.sent_at:
+                before.refused = True
             return
         if before is not None:
             self._stop_waiting(before)
@@ -117,9 +118,11 @@ class Detector:
             self._probes.give_up(probe)  # it left, died, or said something meanwhile
         elif probe.stage == "direct":
             self._ask_through_others(probe, now)
+        elif probe.stage == "last":
+            self._ask_again(probe, now)
         else:
             self._probes.give_up(probe)
-            if probe.evidence == REFUSED:
+            if probe.refused:
                 self._bury(row, REFUSED, now)
             else:
                 self._suspect(row, probe.evidence, now)
@@ -195,6 +198,12 @@ class Detector:
             parts.put(IndirectProbe(probe.target, tuple(helpers), datagram.encode()))
         parts.send(probe.target, self._ping(probe))
         parts.timers.set((PROBE, probe.seq), now + parts.config.indirect_timeout)
+
+    def _ask_again(self, probe: Probe, now: Seconds) -> None:
+        """One lost packet and a forged refusal must not make a death."""
+        probe.stage = "again"
+        self._parts.send(probe.target, self._ping(probe))
+        self._parts.timers.set((PROBE, probe.seq), now + self._parts.config.ack_timeout / 2)
 
     def _stop_waiting(self, probe: Probe) -> None:
         self._probes.give_up(probe)

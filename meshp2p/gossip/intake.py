@@ -24,7 +24,7 @@ from meshp2p.wire import limits
 
 Claim: TypeAlias = LineItem | RecordItem | SuspicionItem
 Listing: TypeAlias = dict[NodeId, tuple[int, int]]
-"""What a peer holds: version by member."""
+"""What a peer says that it holds: version by member, of those that this node knows too."""
 
 _AT_ONCE: Final = 256
 """Claims looked at within one input, most of them known already and settled unsigned."""
@@ -80,6 +80,11 @@ class Intake:
         if not self._settle(waiting, now):
             self._queue(waiting)
 
+    def begin_merge(self) -> None:
+        """Forget what peers listed without an end, in their own syncs and in pulls."""
+        if not self._waiting:
+            self._listings.clear()
+
     def merge(self, claim: Claim, peer: NodeId | None) -> None:
         """Take a claim from a full sync or a pull, later."""
         self._queue(_Waiting(claim, peer, merged=True))
@@ -127,13 +132,15 @@ class Intake:
 
     # Full syncs
 
-    def _listing(self, peer: NodeId) -> Listing:
-        listing = self._listings.get(peer)
-        if listing is None:
-            listing = self._listings[peer] = {}
-            if len(self._listings) > _LISTINGS:
-                del self._listings[next(iter(self._listings))]
-        return listing
+    def _list(self, waiting: _Waiting, line: VersionLine) -> None:
+        """Note that the peer holds a member's line; made-up members would fill the memory."""
+        peer = waiting.peer
+        if not waiting.merged or peer is None or self._parts.view.get(line.node_id) is None:
+            return
+        listing = self._listings.setdefault(peer, {})
+        listing[line.node_id] = line.version
+        if len(self._listings) > _LISTINGS:
+            del self._listings[next(iter(self._listings))]
 
     def _catch_up(self, peer: NodeId) -> None:
         """The peer told all it holds: tell it what it lacks, so that both views agree.
@@ -162,8 +169,7 @@ class Intake:
     ) -> None:
         row = self._parts.view.get(line.node_id)
         peer = waiting.peer
-        if waiting.merged and peer is not None:
-            self._listing(peer)[line.node_id] = line.version
+        self._list(waiting, line)
         if line.node_id == self._parts.identity.node_id:
             self._own_line(line, peer, now)
         elif row is None:
@@ -202,6 +208,7 @@ class Intake:
         if not self._parts.view.add(row):
             self._parts.counters["members_refused"] += 1
             return
+        self._list(waiting, line)
         if row.is_live:
             self._detector.order.add(row.id)
             self._parts.tell("member.returned" if returned else "member.joined", row)

@@ -149,9 +149,14 @@ class OwnRecord:
             self._publish(now)
 
     def is_due(self, now: Seconds) -> bool:
-        """Whether the wall clock, wherever it has jumped to, makes the line old."""
+        """Whether the wall clock, wherever it has jumped to, makes the line old, or absurd.
+
+        One that was signed while the clock was ahead would be refused by all others.
+        """
         remaining = self.record.line.valid_until - self._parts.wall.unix(now)
-        return remaining < _HALF * _validity(self._parts)
+        validity = _validity(self._parts)
+        ahead = remaining > validity + self._parts.config.clock_tolerance
+        return ahead or remaining < _HALF * validity
 
     def refute(self, now: Seconds) -> None:
         """Prove to be there: a new line that nobody else could have signed."""

@@ -14,8 +14,9 @@ from meshp2p.gossip.pool import Pool
 from meshp2p.ids import NodeId, Seconds
 from meshp2p.wire import limits
 
-Stage: TypeAlias = Literal["direct", "indirect", "last"]
-"""`last`: there is evidence of death already, and one ping more decides."""
+Stage: TypeAlias = Literal["direct", "indirect", "last", "again"]
+"""`last`: there is evidence of death already, and this question decides. `again`: it has
+been asked a second time, because a packet may be lost."""
 
 
 @attrs.define
@@ -60,6 +61,7 @@ class Probe:
     Args:
         version: Of the target when it was asked: a newer one would be an answer too.
         evidence: Why this is the last one.
+        refused: Whether the machine refused it, or says so.
     """
 
     seq: int
@@ -68,6 +70,12 @@ class Probe:
     sent_at: Seconds
     stage: Stage = "direct"
     evidence: Evidence = TIMEOUT
+    refused: bool = False
+
+    @property
+    def decides(self) -> bool:
+        """Whether there was evidence of death when it was asked."""
+        return self.stage in ("last", "again")
 
 
 @attrs.define

@@ -145,6 +145,7 @@ class Swim:
             peer: Who sent them; None if they were kept on disk.
         """
         self._begin(now)
+        self._intake.begin_merge()
         accusations = []
         for value in records[: limits.MAX_MEMBERS]:
             try:

@@ -33,6 +33,8 @@ class NodeIdentity:
         may_promise: False for a node that keeps nothing on disk: it may not vote, bid
             or own tasks, since after a restart it could promise the opposite.
         renew_at: Unix seconds; `renewed` is due then.
+        renew_before: Unix seconds; a clock that shows less was ahead when the chain was
+            made, so that others take it for one of the future, and `renewed` mends that.
     """
 
     node_private: bytes = attrs.field(repr=False)
@@ -47,6 +49,7 @@ class NodeIdentity:
     keys: MeshKeys
     may_promise: bool = True
     renew_at: int = 0
+    renew_before: int = 0
 
     @classmethod
     def self_issued(  # noqa: PLR0913  # the facts about a node that nothing else can tell
@@ -95,7 +98,7 @@ class NodeIdentity:
         """The same node and keys with a fresh transport block.
 
         Where the root key is here, the node's own block is renewed too once half of
-        its life is over. Elsewhere an issuer has to do that in time.
+        its life is over, or if it has not begun. Elsewhere an issuer has to do that in time.
 
         Raises:
             UsageError: The credential has expired; a fresh block could not narrow it.
@@ -105,11 +108,16 @@ class NodeIdentity:
         ]
         wires = [block.wire for block in issuers]
         life = node_block.not_after - node_block.not_before
-        if self.keys.root_private is not None and unix >= node_block.not_before + life // 2:
+        middle = node_block.not_before + life // 2
+        if self.keys.root_private is not None and not node_block.not_before <= unix < middle:
             wires = [self._issue_to_itself(crypto, int(unix), life)]
         else:
             wires.append(node_block.wire)
         return self._with_transport_block(crypto, wires, int(unix))
+
+    def needs_renewal(self, unix: float) -> bool:
+        """Whether `renewed` should be called by now: `unix` is the wall clock."""
+        return unix >= self.renew_at or unix < self.renew_before
 
     def _issue_to_itself(self, crypto: Crypto, unix: int, lifetime: int) -> bytes:
         if self.keys.root_private is None:
@@ -146,6 +154,10 @@ class NodeIdentity:
             not_before=start,
             not_after=end,
         )
+        can_begin_earlier = self.keys.root_private is not None or start > parent.not_before
         return attrs.evolve(
-            self, chain=pack_chain([*wires, block]), renew_at=start + (end - start) // 2
+            self,
+            chain=pack_chain([*wires, block]),
+            renew_at=start + (end - start) // 2,
+            renew_before=start if can_begin_earlier else 0,
         )

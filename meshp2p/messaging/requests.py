@@ -54,6 +54,8 @@ class Request:
         sent: Whether it left this process towards the member now tried.
         doubt: Whether any earlier try may have run.
         doubtful: What the last such try ended in.
+        life: Transport key of the process that may have run it; another one of the same
+            member has forgotten the key.
     """
 
     number: int
@@ -75,6 +77,7 @@ class Request:
     tried: tuple[NodeId, ...] = ()
     finished: bool = False
     doubtful: MeshError | None = None
+    life: bytes | None = None
 
     @property
     def trace(self) -> str:
@@ -90,7 +93,7 @@ class Request:
         """Whether another member may be tried after a failure."""
         if not self.may_try_again or self.target.id is not None:
             return False
-        return not maybe_executed or self.idempotent
+        return self.idempotent or not (maybe_executed or self.doubt)
 
     def may_return(self) -> bool:
         """Whether the same member may be asked again: it remembers the key."""

@@ -20,12 +20,13 @@ from meshp2p.events import CallFinished, Member
 from meshp2p.ids import Seconds, show_id
 from meshp2p.node import verbs
 from meshp2p.node.award import AsyncAward
-from meshp2p.node.host import Host, Start, wait_for_result
+from meshp2p.node.host import Host, Start
 from meshp2p.node.settings import Settings
-from meshp2p.node.shell import Front, Shell
+from meshp2p.node.shell import Begun, Front, Shell
 from meshp2p.runtime.asyncio_loop import AsyncioLoop
 from meshp2p.runtime.capability import read_handler
 from meshp2p.runtime.exceptions import single
+from meshp2p.runtime.registry import check_decorator, check_event
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _STOP_WAIT: Final = 10.0
@@ -63,14 +64,14 @@ class _Parked:
         shell: Whose command it is.
     """
 
-    __slots__ = ("_end", "_gone", "_shell", "_task", "number")
+    __slots__ = ("_end", "_gone", "_shell", "_task", "begun")
 
     def __init__(self, shell: Shell) -> None:
         self._shell = shell
         self._task: trio.lowlevel.Task | None = None
         self._end: CallFinished | None = None
         self._gone = False
-        self.number: int | None = None
+        self.begun: Begun = None
 
     def finish(self, finished: CallFinished) -> None:
         """Wake the task, or be there before it parks."""
@@ -89,14 +90,13 @@ class _Parked:
 
     def _abort(self, _raise_cancel: object) -> trio.lowlevel.Abort:
         self._gone = True
-        if self.number is not None:
-            self._shell.cancel(self.number)
+        self._shell.give_up(self.begun)
         return trio.lowlevel.Abort.SUCCEEDED
 
 
 async def _wait_on_trio(shell: Shell, start: Start) -> CallFinished:
     parked = _Parked(shell)
-    parked.number = start(parked.finish)
+    parked.begun = start(parked.finish)
     return await parked.wait()
 
 
@@ -205,7 +205,7 @@ class AsyncNode:
 
     # --- calls ---------------------------------------------------------------
 
-    async def call(self, target: object, *args: object, **kwargs: Any) -> Any:  # noqa: ANN401  # the handler's answer
+    async def call(self, target: object, /, *args: object, **kwargs: Any) -> Any:  # noqa: ANN401  # the handler's answer
         """As `Node.call`; cancelling it tells the callee."""
         plan = verbs.plan_call(target, args, kwargs)
         shell, host = self._running, self._host
@@ -213,7 +213,7 @@ class AsyncNode:
         if host is not None:
             return plan.result(await wait_here(shell, host, plan.command))
         parked = _Parked(shell)
-        parked.number = shell.begin(plan.command, parked.finish)
+        parked.begun = shell.begin(plan.command, parked.finish)
         return plan.result(await parked.wait())
 
     async def send(self, target: str, message: object) -> None:
@@ -221,7 +221,7 @@ class AsyncNode:
         plan = verbs.plan_call(target, (message,), {}, one_way=True)
         plan.result(await wait_here(self._running, self._host, plan.command))
 
-    def _call_blocking(self, target: object, *args: object, **kwargs: Any) -> Any:  # noqa: ANN401
+    def _call_blocking(self, target: object, /, *args: object, **kwargs: Any) -> Any:  # noqa: ANN401
         """What plain handlers' contexts call, in their worker threads."""
         if self._host is not None:
             host, plan = self._host, verbs.plan_call(target, args, kwargs)
@@ -239,6 +239,7 @@ class AsyncNode:
 
     def on(self, event: str) -> Callable[[_F], _F]:
         """As `Node.on`."""
+        check_event(event)
 
         def register(function: _F) -> _F:
             self._registry.add_listener(event, function)
@@ -248,6 +249,7 @@ class AsyncNode:
 
     def on_bid(self, pattern: str = "*") -> Callable[[_F], _F]:
         """As `Node.on_bid`."""
+        check_decorator("on_bid", pattern)
 
         def register(function: _F) -> _F:
             self._registry.add_bidder(pattern, function)
@@ -257,6 +259,7 @@ class AsyncNode:
 
     def on_vote(self, pattern: str = "*") -> Callable[[_F], _F]:
         """As `Node.on_vote`."""
+        check_decorator("on_vote", pattern)
 
         def register(function: _F) -> _F:
             self._registry.add_voter(pattern, function)
@@ -314,6 +317,7 @@ class AsyncNode:
     async def auction(  # the rules of an auction
         self,
         capability: object,
+        /,
         *args: object,
         close_after: Seconds = 0.5,
         timeout: Seconds = 30.0,  # it travels with the work
@@ -339,7 +343,7 @@ class AsyncNode:
         award = verbs.read_award(await wait_here(shell, host, command))
 
         async def result(timeout: Seconds | None) -> CallFinished:  # the user's
-            waiting = wait_start(shell, host, wait_for_result(award.pending))
+            waiting = wait_start(shell, host, award.pending.when_finished)
             return await _within(waiting, timeout)
 
         return AsyncAward.of(award.data, result)

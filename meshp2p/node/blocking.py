@@ -15,11 +15,12 @@ from meshp2p.events import CallFinished, Member
 from meshp2p.ids import Seconds, show_id
 from meshp2p.node import verbs
 from meshp2p.node.award import Award
-from meshp2p.node.host import Host, wait_for_result
+from meshp2p.node.host import Host
 from meshp2p.node.settings import check_settings
 from meshp2p.node.shell import Front
 from meshp2p.runtime.asyncio_loop import AsyncioLoop
 from meshp2p.runtime.capability import read_handler
+from meshp2p.runtime.registry import check_decorator, check_event
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _STOP_WAIT: Final = 10.0
@@ -109,6 +110,7 @@ class Node:
             host.start()
         except BaseException:
             self._host = None
+            host.stop(_STOP_WAIT)  # Ctrl-C may also have come after it had started
             raise
         return self
 
@@ -191,7 +193,7 @@ class Node:
 
     # --- calls ---------------------------------------------------------------
 
-    def call(self, target: object, *args: object, **kwargs: Any) -> Any:  # noqa: ANN401  # the handler's answer
+    def call(self, target: object, /, *args: object, **kwargs: Any) -> Any:  # noqa: ANN401  # the handler's answer
         """Call a member and wait for its answer.
 
         Args:
@@ -225,7 +227,7 @@ class Node:
         host = self._running
         plan.result(host.wait(lambda finish: host.shell.begin(plan.command, finish)))
 
-    async def _call_async(self, target: object, *args: object, **kwargs: Any) -> Any:  # noqa: ANN401
+    async def _call_async(self, target: object, /, *args: object, **kwargs: Any) -> Any:  # noqa: ANN401
         """What async handlers' contexts call: on trio or on the node's asyncio loop."""
         from meshp2p.node.asynchronous import wait_here  # noqa: PLC0415  # it builds on this one
 
@@ -242,6 +244,7 @@ class Node:
 
     def on(self, event: str) -> Callable[[_F], _F]:
         """Decorate what hears of an event, such as "member.failed": (MemberEvent) -> None."""
+        check_event(event)
 
         def register(function: _F) -> _F:
             self._registry.add_listener(event, function)
@@ -251,6 +254,7 @@ class Node:
 
     def on_bid(self, pattern: str = "*") -> Callable[[_F], _F]:
         """Decorate what bids: (Offer) -> Bid or None."""
+        check_decorator("on_bid", pattern)
 
         def register(function: _F) -> _F:
             self._registry.add_bidder(pattern, function)
@@ -260,6 +264,7 @@ class Node:
 
     def on_vote(self, pattern: str = "*") -> Callable[[_F], _F]:
         """Decorate what votes: (VoteCall) -> option, Ballot or None to abstain."""
+        check_decorator("on_vote", pattern)
 
         def register(function: _F) -> _F:
             self._registry.add_voter(pattern, function)
@@ -315,6 +320,7 @@ class Node:
     def auction(  # the rules of an auction
         self,
         capability: object,
+        /,
         *args: object,
         close_after: Seconds = 0.5,
         timeout: Seconds = 30.0,
@@ -352,7 +358,7 @@ class Node:
         outcome = verbs.read_award(host.wait(lambda finish: host.shell.begin(command, finish)))
 
         def result(timeout: Seconds | None) -> CallFinished:
-            return host.wait(wait_for_result(outcome.pending), timeout)
+            return host.wait(outcome.pending.when_finished, timeout)
 
         return Award.of(outcome.data, result)
 

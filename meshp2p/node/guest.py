@@ -96,7 +96,7 @@ class Guest:
         members = self._host.run_sync(shell.engine.members)
         return verbs.filter_members(members, pattern, state=state)
 
-    def call(self, target: object, *args: object, **kwargs: Any) -> Any:  # noqa: ANN401  # the handler's answer
+    def call(self, target: object, /, *args: object, **kwargs: Any) -> Any:  # noqa: ANN401  # the handler's answer
         """As `Node.call`."""
         plan, host = verbs.plan_call(target, args, kwargs), self._host
         return plan.result(host.wait(lambda finish: host.shell.begin(plan.command, finish)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import sys
 import threading
 from collections.abc import Callable
@@ -15,14 +16,14 @@ from meshp2p.errors import Closed, DeadlineExceeded, UsageError
 from meshp2p.events import CallFinished
 from meshp2p.ids import Seconds
 from meshp2p.node.settings import Settings
-from meshp2p.node.shell import Front, PendingResult, Shell
+from meshp2p.node.shell import Begun, Front, Shell
 from meshp2p.runtime.context import CAUSE
 from meshp2p.runtime.exceptions import single
 
 _JOIN_AT_EXIT: Final = 2.0
 _STOP_GRACE: Final = 5.0
 
-Start = Callable[[Callable[[CallFinished], None]], int | None]
+Start = Callable[[Callable[[CallFinished], None]], Begun]
 """Run in the node's thread: begin something whose end calls the argument."""
 
 
@@ -33,6 +34,7 @@ class Host:
         """Nothing runs before `start`."""
         self.shell = Shell(settings, front)
         self._error: BaseException | None = None
+        self._unwanted = False
         self._started = threading.Event()
         self._over = threading.Event()
         self._never_blocked: set[int] = set()
@@ -50,21 +52,34 @@ class Host:
         self._never_blocked.add(thread)
 
     def start(self) -> None:
-        """Return once the node serves.
+        """Return once the node serves. Ctrl-C meanwhile leaves nothing behind.
 
         Raises:
             StartError: It cannot.
         """
-        self._thread.start()
-        self._started.wait()
+        try:
+            self._thread.start()
+            self._started.wait()
+        except BaseException:
+            self._abandon_start()
+            raise
         if self._error is not None:
             self._thread.join()
             raise self._error
         atexit.register(self._stop_at_exit)
 
+    def _abandon_start(self) -> None:
+        """Whoever started the node will not hold it, so nobody could stop it later."""
+        self._unwanted = True  # before `soon`: a node that is not yet there sees this
+        with contextlib.suppress(Closed):
+            self.shell.soon(lambda: self.shell.request_stop(drain=False))
+        if self._thread.ident is not None:
+            self._over.wait(_STOP_GRACE)
+
     def _main(self) -> None:
         try:
-            trio.run(self._run)
+            if not self._unwanted:
+                trio.run(self._run)
         except BaseException as raised:  # noqa: BLE001  # told to whoever waits for the start
             error = self._error = single(raised)
             self.shell.closed = self.shell.closed or f"the node failed: {error!r}"
@@ -79,6 +94,8 @@ class Host:
     async def _run(self) -> None:
         async with trio.open_nursery() as nursery:
             await nursery.start(self.shell.run)
+            if self._unwanted:
+                self.shell.request_stop(drain=False)
             self._started.set()
 
     def stop(self, timeout: Seconds) -> None:
@@ -124,32 +141,30 @@ class Host:
         gate = threading.Lock()
         gate.acquire()
         ends: list[CallFinished | BaseException] = []
-        numbers: list[int] = []
+        begun: list[Begun] = []
 
         def finish(finished: CallFinished) -> None:
             ends.append(finished)
             gate.release()
 
-        self.shell.soon(_begin, start, finish, numbers, ends, gate)
+        self.shell.soon(_begin, start, finish, begun, ends, gate)
         try:
             in_time = gate.acquire(timeout=-1 if timeout is None else timeout)
         except BaseException:
-            self._give_up(numbers)
+            self._give_up(begun)
             raise
         if not in_time:
-            self._give_up(numbers)
+            self._give_up(begun)
             raise DeadlineExceeded("the result", timeout or 0.0, maybe_executed=True)
         return _end_of(ends)
 
-    def _give_up(self, numbers: list[int]) -> None:
-        def cancel() -> None:
-            for number in numbers:
-                self.shell.cancel(number)
+    def _give_up(self, begun: list[Begun]) -> None:
+        def give_up() -> None:
+            for one in begun:
+                self.shell.give_up(one)
 
-        try:
-            self.shell.soon(cancel)
-        except Closed:
-            return
+        with contextlib.suppress(Closed):
+            self.shell.soon(give_up)
 
     def run_sync(self, act: Callable[[], Any]) -> Any:  # noqa: ANN401  # what `act` returns
         """Do something in the node's thread and wait for it."""
@@ -173,7 +188,7 @@ class Host:
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[CallFinished] = loop.create_future()
-        numbers: list[int] = []
+        begun: list[Begun] = []
         ends: list[CallFinished | BaseException] = []
 
         def settle() -> None:
@@ -188,11 +203,11 @@ class Host:
             ends.append(finished)
             _wake(loop, settle)
 
-        self.shell.soon(_begin_asyncio, start, finish, numbers, ends, loop, settle)
+        self.shell.soon(_begin_asyncio, start, finish, begun, ends, loop, settle)
         try:
             return await future
         except asyncio.CancelledError:
-            self._give_up(numbers)
+            self._give_up(begun)
             raise
 
     async def run_sync_asyncio(self, act: Callable[[], Any]) -> Any:  # noqa: ANN401  # what `act` returns
@@ -207,48 +222,33 @@ class Host:
         return values[0]
 
 
-def wait_for_result(pending: PendingResult) -> Start:
-    """For the `wait` functions: the end of awarded work."""
-
-    def start(finish: Callable[[CallFinished], None]) -> None:
-        pending.when_finished(finish)
-
-    return start
-
-
 def _begin(
     start: Start,
     finish: Callable[[CallFinished], None],
-    numbers: list[int],
+    begun: list[Begun],
     ends: list[CallFinished | BaseException],
     gate: threading.Lock,
 ) -> None:
     try:
-        number = start(finish)
+        begun.append(start(finish))
     except Exception as error:  # noqa: BLE001  # raised again in the caller's thread
         ends.append(error)
         gate.release()
-    else:
-        if number is not None:
-            numbers.append(number)
 
 
 def _begin_asyncio(  # as `_begin`, for a loop
     start: Start,
     finish: Callable[[CallFinished], None],
-    numbers: list[int],
+    begun: list[Begun],
     ends: list[CallFinished | BaseException],
     loop: asyncio.AbstractEventLoop,
     settle: Callable[[], None],
 ) -> None:
     try:
-        number = start(finish)
+        begun.append(start(finish))
     except Exception as error:  # noqa: BLE001  # raised again in the caller's task
         ends.append(error)
         _wake(loop, settle)
-    else:
-        if number is not None:
-            numbers.append(number)
 
 
 def _wake(loop: asyncio.AbstractEventLoop, act: Callable[[], None]) -> None:

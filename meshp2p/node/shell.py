@@ -9,7 +9,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import attrs
 import trio
@@ -24,6 +24,8 @@ from meshp2p.identity.keys import OpenSSL
 from meshp2p.identity.trust import Trust
 from meshp2p.ids import Address, NodeId
 from meshp2p.node.home import Home, open_home
+from meshp2p.node.pending import PendingResult
+from meshp2p.node.renewal import renew_if_due
 from meshp2p.node.settings import Settings
 from meshp2p.runtime import logs, network
 from meshp2p.runtime.asyncio_loop import AsyncioLoop
@@ -35,29 +37,10 @@ _DRAIN_LOOK: Final = 0.02
 _RENEW_LOOK: Final = 60.0
 _GUEST_ASKS: Final = 4
 
+Begun: TypeAlias = int | Callable[[], None] | None
+"""What was begun, for `Shell.give_up`: a command's number, what ends the wait, or nothing."""
+
 _shells: weakref.WeakSet[Shell] = weakref.WeakSet()
-
-
-@attrs.define(eq=False, slots=False)
-class PendingResult:
-    """The result of an award, once it is there, and who waits for it."""
-
-    finished: CallFinished | None = None
-    waiting: list[Callable[[CallFinished], None]] = attrs.field(factory=list)
-
-    def settle(self, finished: CallFinished) -> None:
-        """It is there."""
-        self.finished = finished
-        waiting, self.waiting = self.waiting, []
-        for wake in waiting:
-            wake(finished)
-
-    def when_finished(self, wake: Callable[[CallFinished], None]) -> None:
-        """Call `wake` once, now or later."""
-        if self.finished is not None:
-            wake(self.finished)
-        else:
-            self.waiting.append(wake)
 
 
 @attrs.frozen(kw_only=True)
@@ -124,11 +107,11 @@ class Shell:
                 await nursery.start(driver.run)
                 nursery.start_soon(self._dispatch_events)
                 nursery.start_soon(self._renew_identity)
-                await self._join(nursery)
-                task_status.started()
                 try:
+                    await self._join(nursery)
+                    task_status.started()
                     await self._stop.wait()
-                finally:
+                finally:  # also of whoever is interrupted while joining: others know it by now
                     await self._leave()
                 nursery.cancel_scope.cancel()
         finally:
@@ -248,6 +231,8 @@ class Shell:
             await trio.sleep(linger)
         engine.stop(now=trio.current_time())
         driver.perform_effects()
+        if not cancelled:
+            await driver.said_farewell()
 
     def _close(self, reason: str) -> None:
         self.closed = reason
@@ -268,6 +253,7 @@ class Shell:
         """From trio's thread: leave now."""
         self._drain = drain
         self._stop.set()
+        self._joined.set()  # whoever still joins waits for nobody any more
 
     def soon(self, act: Callable[..., object], *args: object) -> None:
         """Do something in trio's thread, from any thread.
@@ -325,6 +311,13 @@ class Shell:
             self.engine.cancel(number, now=trio.current_time())
             self.driver.after_command()
 
+    def give_up(self, begun: Begun) -> None:
+        """Nobody waits for the end of this any more."""
+        if isinstance(begun, int):
+            self.cancel(begun)
+        elif begun is not None:
+            begun()
+
     def result_of(self, number: int) -> PendingResult | None:
         """Where an award's result will be."""
         return self._results.get(number)
@@ -337,6 +330,7 @@ class Shell:
             "inline_slow": runner.inline_slow if runner else 0,
             "inline_slowest_us": int(runner.slowest_inline * 1e6) if runner else 0,
             "clock_lag_us": int(driver.lag * 1e6),
+            "results_awaited": sum(result.awaited for result in self._results.values()),
         }
 
     @trio.lowlevel.enable_ki_protection
@@ -405,21 +399,20 @@ class Shell:
             self._events_wanted = trio.Event()
             while self._events:
                 event = self._events.popleft()
-                for handler in list(self.registry.listeners.get(event.name, ())):
+                for handler in self.registry.listeners.get(event.name, ()):
                     if self._runner is not None:
                         await self._runner.tell(handler, event)
             self._lost_events = 0
 
     @trio.lowlevel.enable_ki_protection
     async def _renew_identity(self) -> None:
-        """Credentials are renewed long before they end."""
-        while True:
+        while not self.settings.guest:
             await trio.sleep(_RENEW_LOOK)
-            identity = self.engine.identity
-            if time.time() >= identity.renew_at and not self.settings.guest:
-                renewed = identity.renewed(OpenSSL(), time.time())
-                self.engine.renew_identity(renewed, now=trio.current_time())
-                self.driver.perform_effects()
+            now = trio.current_time()
+            trouble = renew_if_due(self.engine, OpenSSL(), unix=time.time(), now=now)
+            if trouble is not None:
+                self._announce(trouble)
+            self.driver.perform_effects()
 
     def abandon(self) -> None:
         """In a child made by fork: its sockets and locks are the parent's."""

@@ -18,10 +18,11 @@ from meshp2p.ids import Seconds, check_name, check_pattern, matches
 from meshp2p.messaging.body import MismatchError, from_plain, pack_arguments, pack_plain
 from meshp2p.messaging.requests import Cause
 from meshp2p.messaging.resolver import parse_target
-from meshp2p.node.shell import PendingResult
+from meshp2p.node.pending import PendingResult
 from meshp2p.runtime.capability import RESERVED, declared
 from meshp2p.runtime.context import CAUSE
 from meshp2p.wire import codec
+from meshp2p.wire.messages import ON_MESSAGE
 
 _STATES: Final = (*get_args(State), "all")
 _LATER: Final = frozenset(RESERVED - {"timeout", "key", "returns"})
@@ -103,7 +104,9 @@ def plan_call(
         if returns is Any and entry.handler is not None:
             returns = entry.handler.returns
     parsed = parse_target(target)
-    if parsed.method == "@":
+    if one_way and parsed.method != ON_MESSAGE:
+        raise UsageError(f"target={target!r}: send() takes '@handle' or '#id'; use call()")
+    if parsed.method == ON_MESSAGE:
         if len(args) != 1 or kwargs:
             raise UsageError(f"target={target!r} is an agent: give one value, its message")
         body = pack_plain(args[0], "the message")

@@ -21,12 +21,20 @@ class AsyncioLoop:
 
     @classmethod
     def own(cls) -> AsyncioLoop:
-        """A loop that lives as long as the node, so that what handlers keep stays usable."""
+        """A loop that lives as long as the node, so that what handlers keep stays usable.
+
+        Raises:
+            RuntimeError: There is no thread to be had.
+        """
         loop = asyncio.new_event_loop()
         thread = threading.Thread(
             target=_run_and_close, args=(loop,), name="meshp2p-asyncio", daemon=True
         )
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:  # the system gives this process no more threads
+            loop.close()
+            raise
         return cls(loop, thread)
 
     @property
@@ -37,7 +45,7 @@ class AsyncioLoop:
     def start(
         self, work: Callable[[], Coroutine[Any, Any, Any]], over: Callable[[Any], None]
     ) -> Callable[[], None]:
-        """Run `work` on the loop; `over` gets its result, or None if it was cancelled.
+        """Run `work` on the loop; `over` gets its result, or None if it had none.
 
         Returns:
             What cancels it, callable from any thread.
@@ -47,7 +55,7 @@ class AsyncioLoop:
         def begin() -> None:
             task = self.loop.create_task(work())
             tasks.append(task)
-            task.add_done_callback(lambda task: over(None if task.cancelled() else task.result()))
+            task.add_done_callback(lambda task: over(_result_of(task)))
 
         def cancel() -> None:
             for task in tasks:
@@ -77,6 +85,11 @@ def _run_and_close(loop: asyncio.AbstractEventLoop) -> None:
         loop.run_until_complete(loop.shutdown_default_executor())
     finally:
         loop.close()
+
+
+def _result_of(task: asyncio.Task[Any]) -> Any:  # noqa: ANN401  # what the task returned
+    """None if it was cancelled or raised, which the loop itself tells of."""
+    return None if task.cancelled() or task.exception() is not None else task.result()
 
 
 async def _cancel_all(tasks: set[asyncio.Task[Any]]) -> None:

@@ -21,9 +21,10 @@ Mode: TypeAlias = Literal["label", "inline", "thread", "async", "trio"]
 F = TypeVar("F", bound=Callable[..., Any])
 
 RESERVED: Final = frozenset(
-    {"timeout", "key", "pick", "priority", "retries", "returns", "close_after", "score", "sealed"}
+    {"timeout", "key", "pick", "priority", "retries", "returns"}
+    | {"close_after", "score", "sealed", "at_most", "budget"}
 )
-"""Keywords of `call`, for ever; no handler can have a parameter so named."""
+"""Keywords of `call` and `auction`, for ever; no handler can have a parameter so named."""
 
 _MARK: Final = "__meshp2p_capability__"
 _MAX_VERSION: Final = 63

@@ -92,7 +92,7 @@ class Context(_Known):
 
     _call: Callable[..., Any] | None = None
 
-    def call(self, target: object, *args: object, **kwargs: Any) -> Any:  # noqa: ANN401  # the handler's answer
+    def call(self, target: object, /, *args: object, **kwargs: Any) -> Any:  # noqa: ANN401  # the handler's answer
         """`Node.call` with what is left of this call's deadline."""
         if self._call is None:
             raise UsageError("inline handlers cannot wait for calls: leave out inline=True")
@@ -105,7 +105,7 @@ class AsyncContext(_Known):
 
     _call: Callable[..., Awaitable[Any]] | None = None
 
-    async def call(self, target: object, *args: object, **kwargs: Any) -> Any:  # noqa: ANN401  # the handler's answer
+    async def call(self, target: object, /, *args: object, **kwargs: Any) -> Any:  # noqa: ANN401  # the handler's answer
         """`AsyncNode.call` with what is left of this call's deadline."""
         if self._call is None:
             raise UsageError("this node cannot make calls")

@@ -43,6 +43,10 @@ them meanwhile, instead of both ends waiting for each other in turn."""
 _PULL: Final = 64 * 1024
 _READS_IN_A_ROW: Final = 16
 _WALL_CLOCK_EVERY: Final = 10.0
+_FAREWELL: Final = 1.0
+"""Seconds that a closed stream has for what its full socket has not taken."""
+_BREATH: Final = 0.1
+"""Seconds of rest after a socket that only failed, so that it does not take the whole CPU."""
 
 
 class JournalPort(Protocol):
@@ -68,6 +72,7 @@ class _Stream:
     socket: StreamSocket
     unsent: memoryview | None = None
     blocked: bool = False
+    parting: bool = False
     closed: bool = False
 
 
@@ -100,6 +105,8 @@ class Driver:
         self._wall = wall
         self._streams: dict[StreamId, _Stream] = {}
         self._dirty: dict[StreamId, None] = {}
+        self._parting: set[StreamId] = set()
+        self._parted = trio.Event()
         self._next_accepted: StreamId = 2
         self._armed_for: Seconds = -math.inf
         self._deadline_moved = trio.Event()
@@ -153,6 +160,8 @@ class Driver:
                 for address in datagrams.refused():
                     engine.datagram_refused(address, now=now)
             self.perform_effects()
+            if datagrams.is_failing:
+                await trio.sleep(_BREATH)
 
     @trio.lowlevel.enable_ki_protection
     async def _accept(self, listener: Listener) -> None:
@@ -161,7 +170,7 @@ class Driver:
             try:
                 accepted = listener.accept()
             except OSError:
-                await trio.sleep(0.1)  # out of descriptors: let some be closed
+                await trio.sleep(_BREATH)  # out of descriptors: let some be closed
                 continue
             if accepted is None or self._nursery is None:
                 continue
@@ -191,7 +200,7 @@ class Driver:
     async def _read_stream(self, stream: _Stream) -> None:
         engine, sock = self.engine, stream.socket
         reads = 0
-        while not stream.closed:
+        while not stream.closed and not stream.parting:
             try:
                 data, more = sock.receive()
             except (BlockingIOError, InterruptedError):
@@ -225,6 +234,9 @@ class Driver:
         stream.closed = True
         self._streams.pop(stream.id, None)
         self._dirty.pop(stream.id, None)
+        self._parting.discard(stream.id)
+        if not self._parting:
+            self._parted.set()
         stream.socket.close()
 
     # --- time ----------------------------------------------------------------
@@ -315,9 +327,7 @@ class Driver:
             case SendDatagram(to=to, data=data):
                 self._network.send_or_drop(data, to)
             case OpenStream(stream=number, to=to):
-                stream = _Stream(number, self._network.stream_socket(to))
-                self._streams[number] = stream
-                self._start_soon(self._connect, stream, to)
+                self._open_asked(number, to)
             case CloseStream(stream=number, flush=flush):
                 self._close_asked(number, flush=flush)
             case Persist(token=token, records=records):
@@ -331,17 +341,53 @@ class Driver:
         if self._nursery is not None:
             self._nursery.start_soon(run, *args)  # type: ignore[arg-type]  # an async function
 
+    def _open_asked(self, number: StreamId, to: Address) -> None:
+        try:
+            stream = _Stream(number, self._network.stream_socket(to))
+        except OSError as error:  # out of descriptors, or a kernel without IPv6
+            self._start_soon(self._fail_to_open, number, _reason(error))
+            return
+        self._streams[number] = stream
+        self._start_soon(self._connect, stream, to)
+
+    @trio.lowlevel.enable_ki_protection
+    async def _fail_to_open(self, number: StreamId, reason: str) -> None:
+        # A task, since the engine may not be told in the midst of its effects.
+        self.engine.stream_closed(number, reason, now=trio.current_time())
+        self.perform_effects()
+
     def _close_asked(self, number: StreamId, *, flush: bool) -> None:
         stream = self._streams.get(number)
         if stream is None:
             return
-        if flush:
+        if not flush:
+            self._close(stream)
+            return
+        stream.parting = True
+        self._parting.add(number)
+        if not stream.blocked:
             self._write(stream)
-        self._close(stream)
+        if not stream.closed:
+            self._start_soon(self._end_parting, stream)
+
+    @trio.lowlevel.enable_ki_protection
+    async def _end_parting(self, stream: _Stream) -> None:
+        await trio.sleep(_FAREWELL)
+        if not stream.closed:
+            self._close(stream)
+
+    async def said_farewell(self) -> None:
+        """Until the streams that were closed have written what was queued: a second at most."""
+        while self._parting:
+            self._parted = trio.Event()
+            await self._parted.wait()
 
     @trio.lowlevel.enable_ki_protection
     async def _look_up(self, host: str, port: int) -> None:
-        addresses = await self._resolve(host, port)  # type: ignore[misc]  # an async function
+        try:
+            addresses = await self._resolve(host, port)  # type: ignore[misc]  # an async function
+        except RuntimeError:  # the system gives this process no more threads
+            addresses = []
         self.engine.receive_resolved(host, port, addresses, now=trio.current_time())
         self.perform_effects()
 
@@ -367,6 +413,8 @@ class Driver:
                 if stream.unsent is None:
                     data = engine.stream_bytes(stream.id, _PULL, now=trio.current_time())
                     if not data:
+                        if stream.parting:
+                            self._close(stream)
                         return
                     sent = sock.send(data)
                     if sent == len(data):

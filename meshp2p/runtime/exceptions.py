@@ -6,9 +6,14 @@ import trio
 
 
 def single(error: BaseException) -> BaseException:
-    """The one error inside groups of one; cancellations beside it do not count."""
+    """The one error inside groups of one; cancellations beside it do not count.
+
+    Ctrl-C counts alone: what else was raised, such as `Closed`, came of it.
+    """
     while isinstance(error, BaseExceptionGroup):
-        inner = [part for part in error.exceptions if not _is_cancellation(part)]
+        interrupts = error.subgroup(KeyboardInterrupt)
+        parts = error.exceptions if interrupts is None else interrupts.exceptions[:1]
+        inner = [part for part in parts if not _is_cancellation(part)]
         if len(inner) == 1:
             error = inner[0]
         elif not inner:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
-import traceback
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
@@ -12,7 +12,6 @@ import trio
 
 from meshp2p.consensus import Bid
 from meshp2p.effects import Invoke
-from meshp2p.errors import Refused, WireError
 from meshp2p.events import Log
 from meshp2p.ids import Seconds, show_id
 from meshp2p.messaging.body import MismatchError, pack_plain
@@ -21,15 +20,13 @@ from meshp2p.runtime.asyncio_loop import AsyncioLoop
 from meshp2p.runtime.capability import Handler
 from meshp2p.runtime.context import CAUSE, AsyncContext, Context
 from meshp2p.runtime.coordination import read_offer, read_vote_call, write_ballot, write_bid
+from meshp2p.runtime.failure import is_ctrl_c, outcome_of, safe_text
 from meshp2p.runtime.registry import Registry, best_match
 from meshp2p.wire import codec, messages
-from meshp2p.wire.messages import RequestHead, pack_error
+from meshp2p.wire.messages import RequestHead
 
 INLINE_BUDGET: Final = 0.005
 """Seconds. Gossip waits while an inline handler runs; more than this is reported."""
-
-_RAISED: Final = (Exception, SystemExit)
-"""What a user's function may raise: `sys.exit()` in it ends the call, not the node."""
 
 _NOBODY: Final = codec.pack(None)
 _UNASKED: Final = {"?bid": write_bid(Bid())}
@@ -105,7 +102,7 @@ class Runner:
         """Begin; return (status, body) at once if the handler is inline, or cannot run."""
         try:
             found = self._prepare(invoke)
-        except (MismatchError, WireError, TypeError) as error:
+        except BaseException as error:  # noqa: BLE001  # arguments run users' validators
             return self._failure(error)
         if found is None:
             return messages.OK, _UNASKED.get(invoke.method, _NOBODY)
@@ -113,16 +110,20 @@ class Runner:
         if handler.mode == "inline":
             return self._run_inline(invoke, handler, args, kwargs, write)
         run = _Run(invoke.call, context)
-        self._runs[invoke.call] = run
         work = functools.partial(handler.function, *args, **kwargs)
         if self.nursery is None:
             return self._failure(RuntimeError("the node is stopping"))
         if handler.mode == "thread":
             self.nursery.start_soon(self._run_in_thread, run, invoke, work, write)
         elif handler.mode == "async" and self._asyncio_loop is not None:
-            self._start_on_asyncio(self._asyncio_loop(), run, invoke, work, write)
+            try:
+                loop = self._asyncio_loop()
+            except RuntimeError as error:  # the system gives this process no more threads
+                return self._failure(error)
+            self._start_on_asyncio(loop, run, invoke, work, write)
         else:
             self.nursery.start_soon(self._run_on_trio, run, invoke, work, write)
+        self._runs[invoke.call] = run
         return None
 
     def cancel(self, call: int) -> None:
@@ -201,7 +202,7 @@ class Runner:
         token = CAUSE.set(_cause(invoke))
         try:
             outcome = messages.OK, write(handler.function(*args, **kwargs))
-        except _RAISED as error:  # whatever a user's function raises
+        except BaseException as error:  # noqa: BLE001  # whatever a user's function raises
             outcome = self._failure(error)
         finally:
             CAUSE.reset(token)
@@ -221,14 +222,17 @@ class Runner:
             CAUSE.set(_cause(invoke))
             try:
                 return messages.OK, write(work())
-            except _RAISED as error:  # whatever a user's function raises
+            except BaseException as error:  # noqa: BLE001  # whatever a user's function raises
                 return self._failure(error)
 
         if self._limiter is None:
             self._limiter = trio.CapacityLimiter(self._slots)
-        outcome = await trio.to_thread.run_sync(
-            in_thread, limiter=self._limiter, abandon_on_cancel=True
-        )
+        try:
+            outcome = await trio.to_thread.run_sync(
+                in_thread, limiter=self._limiter, abandon_on_cancel=True
+            )
+        except RuntimeError as error:  # the system gives this process no more threads
+            outcome = self._failure(error)
         self._finish(run, *outcome)
 
     async def _run_on_trio(
@@ -240,11 +244,13 @@ class Runner:
     ) -> None:
         CAUSE.set(_cause(invoke))
         outcome = messages.DEADLINE, b""
-        with run.scope:
-            try:
+        try:
+            with run.scope:
                 outcome = messages.OK, write(await work())
-            except _RAISED as error:  # whatever a user's function raises
-                outcome = self._failure(error)
+        except BaseException as error:  # whatever a user's function raises
+            if _ends_all(error):
+                raise
+            outcome = self._failure(error)
         self._finish(run, *outcome)
 
     def _start_on_asyncio(
@@ -261,7 +267,9 @@ class Runner:
             CAUSE.set(_cause(invoke))
             try:
                 return messages.OK, write(await work())
-            except _RAISED as error:  # whatever a user's function raises
+            except BaseException as error:  # whatever a user's function raises
+                if isinstance(error, asyncio.CancelledError) or is_ctrl_c(error):
+                    raise
                 return self._failure(error)
 
         def over(outcome: tuple[int, bytes] | None) -> None:
@@ -273,32 +281,38 @@ class Runner:
     async def tell(self, handler: Handler, event: object) -> None:
         """Run a listener to its end; what it raises is logged and forgotten."""
         work = functools.partial(handler.function, event)
+        error: BaseException | None
         try:
             if handler.mode in ("thread", "inline"):
-                await trio.to_thread.run_sync(work, abandon_on_cancel=True)
+                error = await trio.to_thread.run_sync(_raised_by, work, abandon_on_cancel=True)
             elif self._asyncio_loop is not None and handler.mode == "async":
-                await self._wait_on_asyncio(self._asyncio_loop(), work)
+                error = await self._wait_on_asyncio(self._asyncio_loop(), work)
             else:
-                await work()
-        except _RAISED as error:  # whatever a user's function raises
-            fields = (("error", repr(error)),)
+                error = await work()
+        except BaseException as raised:  # whatever a user's function raises
+            if _ends_all(raised):
+                raise
+            error = raised
+        if isinstance(error, BaseException):
+            fields = (("error", safe_text(lambda: repr(error))),)
             self._log(Log("error", "a listener raised", fields))
 
     @staticmethod
-    async def _wait_on_asyncio(loop: AsyncioLoop, work: Callable[[], Any]) -> None:
+    async def _wait_on_asyncio(loop: AsyncioLoop, work: Callable[[], Any]) -> BaseException | None:
         token, over = trio.lowlevel.current_trio_token(), trio.Event()
         failed: list[BaseException] = []
 
         async def on_loop() -> None:
             try:
                 await work()
-            except _RAISED as error:  # raised again in trio
+            except BaseException as error:  # told to trio
+                if isinstance(error, asyncio.CancelledError) or is_ctrl_c(error):
+                    raise
                 failed.append(error)
 
         loop.start(on_loop, lambda _: token.run_sync_soon(over.set))
         await over.wait()
-        if failed:
-            raise failed[0]
+        return failed[0] if failed else None
 
     @trio.lowlevel.enable_ki_protection
     def _finish(self, run: _Run, status: int, body: bytes) -> None:
@@ -306,12 +320,23 @@ class Runner:
             self._returned(run.call, status, body)
 
     def _failure(self, error: BaseException) -> tuple[int, bytes]:
-        if isinstance(error, Refused):
-            return messages.REFUSED, pack_error("Refused", error.reason, None)
-        shown = None
-        if self._show_tracebacks:
-            shown = "".join(traceback.format_exception(error))
-        return messages.REMOTE_ERROR, pack_error(type(error).__name__, str(error), shown)
+        return outcome_of(error, show_traceback=self._show_tracebacks)
+
+
+def _raised_by(work: Callable[[], object]) -> BaseException | None:
+    """Run it; whatever it raises, as a value: some kinds would end the node as they fly."""
+    try:
+        work()
+    except BaseException as error:  # noqa: BLE001  # that is the point
+        return error
+    return None
+
+
+def _ends_all(error: BaseException) -> bool:
+    """Whether trio cancels the node, or the user pressed Ctrl-C; not the handler's own fault."""
+    if isinstance(error, BaseExceptionGroup):
+        return any(_ends_all(part) for part in error.exceptions)
+    return isinstance(error, trio.Cancelled) or is_ctrl_c(error)
 
 
 def _clock_of_loop() -> Callable[[], Seconds]:

@@ -7,7 +7,9 @@ not fill the disk.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import traceback
 from typing import Final
 
 from meshp2p.events import Log, MemberEvent
@@ -39,9 +41,17 @@ def report(event: Log | MemberEvent, node: str) -> None:
     Args:
         event: A member's change of state is logged as "info".
         node: Handle or id of the node that says it.
+
+    Raises:
+        Nothing: the application's logging is not the node's to die of.
     """
-    if isinstance(event, MemberEvent):
-        event = _told(event)
+    try:
+        _log(_told(event) if isinstance(event, MemberEvent) else event, node)
+    except BaseException:  # noqa: BLE001  # a handler or filter of the application
+        _complain()
+
+
+def _log(event: Log, node: str) -> None:
     level = _LEVELS[event.level]
     if not LOGGER.isEnabledFor(level):
         return
@@ -55,6 +65,13 @@ def report(event: Log | MemberEvent, node: str) -> None:
         f" ({shown})" if shown else "",
         extra={"node": plain(node), "fields": fields},  # flat ones could collide with logging's
     )
+
+
+def _complain() -> None:
+    """Show on standard error what a log's handler raised, as logging itself does."""
+    with contextlib.suppress(Exception):  # there may be no standard error
+        if logging.raiseExceptions:
+            traceback.print_exc()
 
 
 def plain(value: object) -> str | int | float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 from collections.abc import Sequence
@@ -117,7 +118,23 @@ def _bind_once(hosts: Sequence[str], port: int) -> Network:
             sock.close()
         raise
     network.addresses = tuple(addresses)
+    if addresses and all(address.is_loopback for address in addresses):
+        _reach_other_family(network)
     return network
+
+
+def _reach_other_family(network: Network) -> None:
+    """Bound to one family of loopback, datagrams must still reach nodes of the other.
+
+    They answer to where a datagram came from, so any port will do.
+    """
+    for host in LOOPBACK:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        if family not in network.datagrams:
+            with contextlib.suppress(OSError):  # a machine without that family
+                opened: list[socket.socket] = []
+                sock = _socket(family, socket.SOCK_DGRAM, host, 0, opened)
+                network.datagrams[family] = DatagramSocket(sock)
 
 
 def _socket(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, get_args
 
@@ -19,13 +20,18 @@ EVENT_NAMES: Final[tuple[str, ...]] = get_args(MemberEventName)
 
 @attrs.define
 class Registry:
-    """Handlers by what they answer. Changed by the front, read by the runner."""
+    """Handlers by what they answer.
 
-    capabilities: dict[str, Declared] = attrs.field(factory=dict)
+    The user's threads change it while the node's thread reads it, so a dict that is here
+    never changes: another takes its place, and changes wait for each other.
+    """
+
+    capabilities: Mapping[str, Declared] = attrs.field(factory=dict)
     on_message: Handler | None = None
-    bidders: dict[str, Handler] = attrs.field(factory=dict)
-    voters: dict[str, Handler] = attrs.field(factory=dict)
-    listeners: dict[str, list[Handler]] = attrs.field(factory=dict)
+    bidders: Mapping[str, Handler] = attrs.field(factory=dict)
+    voters: Mapping[str, Handler] = attrs.field(factory=dict)
+    listeners: Mapping[str, tuple[Handler, ...]] = attrs.field(factory=dict)
+    _changing: threading.Lock = attrs.field(factory=threading.Lock, init=False)
 
     def add(self, what: object) -> Declared:
         """Announce a decorated function or a label.
@@ -35,11 +41,13 @@ class Registry:
         """
         entry = declared(what)
         name = entry.info.name
-        if name not in self.capabilities and len(self.capabilities) >= limits.MAX_CAPABILITIES:
-            raise UsageError(
-                f"{name!r} is one capability too many: at most {limits.MAX_CAPABILITIES}"
-            )
-        self.capabilities[name] = entry
+        with self._changing:
+            changed = {**self.capabilities, name: entry}
+            if len(changed) > limits.MAX_CAPABILITIES:
+                raise UsageError(
+                    f"{name!r} is one capability too many: at most {limits.MAX_CAPABILITIES}"
+                )
+            self.capabilities = changed
         return entry
 
     def remove(self, name: str) -> None:
@@ -48,14 +56,17 @@ class Registry:
         Raises:
             UsageError: It was not announced.
         """
-        if self.capabilities.pop(name, None) is None:
-            known = ", ".join(sorted(self.capabilities)) or "none"
-            raise UsageError(f"name={name!r} is not announced; announced are: {known}")
+        with self._changing:
+            if name not in self.capabilities:
+                known = ", ".join(sorted(self.capabilities)) or "none"
+                raise UsageError(f"name={name!r} is not announced; announced are: {known}")
+            left = {known: entry for known, entry in self.capabilities.items() if known != name}
+            self.capabilities = left
 
     @contextmanager
     def restored_on_error(self) -> Iterator[None]:
         """Forget what was added within if it cannot be announced."""
-        before = dict(self.capabilities)
+        before = self.capabilities
         try:
             yield
         except UsageError:
@@ -68,11 +79,15 @@ class Registry:
 
     def add_bidder(self, pattern: str, function: Callable[..., Any]) -> None:
         """Let a function bid for capabilities that fit the pattern."""
-        self.bidders[check_pattern("pattern", pattern)] = read_handler(function)
+        entry = {check_pattern("pattern", pattern): read_handler(function)}
+        with self._changing:
+            self.bidders = {**self.bidders, **entry}
 
     def add_voter(self, pattern: str, function: Callable[..., Any]) -> None:
         """Let a function vote on questions that fit the pattern."""
-        self.voters[check_pattern("pattern", pattern)] = read_handler(function)
+        entry = {check_pattern("pattern", pattern): read_handler(function)}
+        with self._changing:
+            self.voters = {**self.voters, **entry}
 
     def add_listener(self, name: str, function: Callable[..., Any]) -> None:
         """Tell a function of events.
@@ -82,10 +97,36 @@ class Registry:
         """
         if name not in EVENT_NAMES:
             raise UsageError(f"event={name!r}: allowed are {', '.join(EVENT_NAMES)}")
-        self.listeners.setdefault(name, []).append(read_handler(function))
+        handler = read_handler(function)
+        with self._changing:
+            heard = (*self.listeners.get(name, ()), handler)
+            self.listeners = {**self.listeners, name: heard}
 
 
-def best_match(handlers: dict[str, Handler], name: str) -> Handler | None:
+def best_match(handlers: Mapping[str, Handler], name: str) -> Handler | None:
     """The handler whose pattern says most about the name."""
     fitting = [pattern for pattern in handlers if matches(pattern, name)]
     return handlers[max(fitting, key=len)] if fitting else None
+
+
+def check_event(event: object) -> None:
+    """Refuse what is no event, at the decorator and not at its first use.
+
+    Raises:
+        UsageError: No event has that name, or the parentheses were forgotten.
+    """
+    if callable(event):
+        raise UsageError("@node.on needs the name of an event: @node.on('member.joined')")
+    if event not in EVENT_NAMES:
+        raise UsageError(f"event={event!r}: allowed are {', '.join(EVENT_NAMES)}")
+
+
+def check_decorator(name: str, pattern: object) -> None:
+    """Refuse what is no pattern, at the decorator and not at its first use.
+
+    Raises:
+        UsageError: It is none, or the parentheses were forgotten.
+    """
+    if callable(pattern):
+        raise UsageError(f"write @node.{name}() with parentheses, or with a pattern in them")
+    check_pattern("pattern", pattern)

@@ -33,6 +33,8 @@ class DatagramSocket:
         self._sock = sock
         self._v6 = sock.family == socket.AF_INET6
         self.dropped = 0
+        self.is_failing = False
+        """Whether the last turn of reading met nothing but errors."""
         for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
             sock.setsockopt(socket.SOL_SOCKET, option, _BUFFER)
         with contextlib.suppress(OSError):  # not Linux: then silence is all we get
@@ -48,14 +50,19 @@ class DatagramSocket:
     def drain(self, at_most: int) -> list[tuple[bytes, Address]]:
         """Up to `at_most` datagrams that are there now."""
         received: list[tuple[bytes, Address]] = []
-        while len(received) < at_most:
+        errors = 0
+        while len(received) < at_most and errors < _MAX_ERRORS:
             try:
                 data, source = self._sock.recvfrom(limits.MAX_DATAGRAM + 1)
             except (BlockingIOError, InterruptedError):
                 break
             except OSError:
-                continue  # an ICMP error, reported once here; `refused` has the details
+                # An ICMP error, reported once here; `refused` has the details. What is
+                # reported again and again is a broken socket.
+                errors += 1
+                continue
             received.append((data, Address(source[0].partition("%")[0], source[1])))
+        self.is_failing = errors == _MAX_ERRORS and not received
         return received
 
     def refused(self) -> list[Address]:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import random
 from collections import deque
 from collections.abc import Callable
 from math import inf
 from typing import TYPE_CHECKING, Final
-
-import attrs
 
 from meshp2p.config import Config
 from meshp2p.effects import (
@@ -26,22 +23,22 @@ from meshp2p.effects import (
 )
 from meshp2p.engine import Engine
 from meshp2p.errors import Closed
-from meshp2p.events import CallFinished, Log, Member, MemberEvent, State
-from meshp2p.identity.keys import Crypto
+from meshp2p.events import CallFinished, Log, MemberEvent
 from meshp2p.identity.node import NodeIdentity
-from meshp2p.identity.trust import MeshKeys, Trust
+from meshp2p.identity.trust import MeshKeys
 from meshp2p.ids import Address, NodeId, Seconds
 from meshp2p.messaging.body import pack_plain
-from meshp2p.messaging.requests import Cause
 from meshp2p.messaging.resolver import parse_target
-from meshp2p.simulation.dice import between, entropy, secret
+from meshp2p.simulation.dice import between
 from meshp2p.simulation.disk import Disk
-from meshp2p.simulation.handlers import Agent, Onward, Ran, Work, ran
+from meshp2p.simulation.handlers import Agent, Ran
+from meshp2p.simulation.jobs import Jobs
 from meshp2p.simulation.links import Lane
+from meshp2p.simulation.origins import Origins
 from meshp2p.simulation.pending import Pending
+from meshp2p.simulation.sight import Sight
 from meshp2p.simulation.streams import End
 from meshp2p.wire import messages
-from meshp2p.wire.messages import pack_error
 
 if TYPE_CHECKING:
     from meshp2p.simulation.world import World
@@ -55,22 +52,7 @@ _SOCKET_BUFFER: Final = 256
 """Datagrams that wait in the socket of a process that does not read."""
 
 
-@attrs.frozen(kw_only=True)
-class Origins:
-    """What a node is made of; a restart makes another engine of the same."""
-
-    name: str
-    config: Config
-    crypto: Crypto
-    keys: MeshKeys
-    address: Address
-    seeds: tuple[tuple[str, int], ...] = ()
-    guest: bool = False
-    may_promise: bool = True
-    role: str = "worker"
-
-
-class Node:
+class Node(Sight):
     """One node of a simulated world, from its first start through all its lives."""
 
     def __init__(self, world: World, origins: Origins, agent: Agent) -> None:
@@ -82,20 +64,14 @@ class Node:
         self.address = origins.address
         self.disk = Disk()
         self.life = 0
-        self.journal = 0
-        self.clock_error: Seconds = 0.0
-        """How far its wall clock is ahead."""
         self.events: list[MemberEvent] = []
         self.logs: list[Log] = []
-        self.ran: list[Ran] = []
-        self.cancelled: list[Ran] = []
+        self.jobs = Jobs(self)
         self.streams: dict[StreamId, End] = {}
         self.has_power = True
         self._engine: Engine | None = None
         self._identity: NodeIdentity | None = None
-        self._jobs: dict[int, Ran] = {}
         self._pending: dict[int, Pending] = {}
-        self._onward: dict[int, int] = {}
         self._wakes_at = inf
         self._paused = False
         self._backlog: deque[Input] = deque()
@@ -162,59 +138,35 @@ class Node:
         return self.identity.node_id
 
     @property
-    def members(self) -> list[Member]:
-        """Everybody it knows, the dead included."""
-        return self.engine.members()
+    def now(self) -> Seconds:
+        """Virtual time; its own monotonic clock shows the same."""
+        return self._world.now
 
     @property
-    def handles(self) -> set[str]:
-        """Handles of whoever it believes alive, its own included."""
-        return {member.handle for member in self.members if member.state == "alive"}
+    def ran(self) -> list[Ran]:
+        """Every handler of its agent that began, in all lives."""
+        return self.jobs.ran
 
-    def sees(self, other: Node) -> State | None:
-        """In which state it believes the other to be; None if it knows no such member."""
-        member = self.engine.member(other.id)
-        return None if member is None else member.state
-
-    def heard(self, event: str) -> list[str]:
-        """Handles of those of whom it was told this event, in order."""
-        return [each.member.handle for each in self.events if each.name == event]
-
-    def times_run(self, method: str) -> int:
-        """How often a handler of its agent began."""
-        return sum(each.method == method for each in self.ran)
+    @property
+    def cancelled(self) -> list[Ran]:
+        """Those that were told to stop."""
+        return self.jobs.cancelled
 
     # --- life ------------------------------------------------------------------
 
     def start(self) -> None:
         """Begin the next life with whatever the disk holds."""
         self.life += 1
-        origins, seed = self._origins, self._world.seed
-        now, unix = self._world.now, self._unix()
-        self._identity = NodeIdentity.self_issued(
-            origins.crypto,
-            origins.keys,
-            node_private=secret(seed, self.name, "node"),
-            transport_private=secret(seed, self.name, "transport", self.life),
-            journal_id=secret(seed, self.name, "journal", self.journal)[:16],
-            handle=self.name,
-            role=origins.role,
+        origins, world, unix = self._origins, self._world, self._world.unix
+        self._identity = origins.identity(world.seed, self.life, unix)
+        self._engine = origins.engine(
+            world.make_engine,
+            self._identity,
+            seed=world.seed,
+            life=self.life,
+            now=world.now,
             unix=unix,
-            may_promise=origins.may_promise,
-        )
-        self._engine = self._world.make_engine(
-            config=origins.config,
-            identity=self._identity,
-            trust=Trust(origins.crypto, origins.keys, origins.config.clock_tolerance),
-            crypto=origins.crypto,
-            rng=random.Random(secret(seed, self.name, "decisions", self.life)),
-            entropy=entropy(seed, self.name, "entropy", self.life),
-            now=now,
-            unix=unix,
-            addresses=(self.address,),
             capabilities=[each.info(name) for name, each in self.agent.handlers.items()],
-            seeds=origins.seeds,
-            guest=origins.guest,
             stored=self.disk.read(),
         )
         self._engine.listen(listens=self.agent.on_message is not None)
@@ -247,8 +199,9 @@ class Node:
         self._engine = None
         self._paused = False
         self._wakes_at = inf
-        for kept in (self._backlog, self._jobs, self._pending, self._onward, self._dirty):
+        for kept in (self._backlog, self._pending, self._dirty):
             kept.clear()
+        self.jobs.crash()
 
     def pause(self) -> None:
         """Stand still, as after SIGSTOP; sockets fill, deadlines pass."""
@@ -263,17 +216,9 @@ class Node:
         self._wakes_at = inf
         self.after_input()
 
-    def lose_journal(self) -> None:
-        """Its disk is replaced: the next life remembers nothing."""
-        self.disk = Disk()
-        self.journal += 1
-
-    def _unix(self) -> float:
-        return self._world.unix + self.clock_error
-
     def _tell_wall_clock(self, life: int) -> None:
         if self.life == life and self._engine is not None:
-            self.feed(lambda engine, now: engine.receive_wall_clock(self._unix(), now=now))
+            self.feed(lambda engine, now: engine.receive_wall_clock(self._world.unix, now=now))
             self._world.after(_WALL_CLOCK_EVERY, lambda: self._tell_wall_clock(life))
 
     # --- commands --------------------------------------------------------------
@@ -387,6 +332,19 @@ class Node:
                 self._world.send_datagram(self, to, data)
             case StreamReady(stream=stream):
                 self._dirty[stream] = None
+            case Invoke():
+                self._world.handler_begins(self, self.jobs.begin(effect))
+            case CancelInvoke(call=call):
+                self.jobs.cancel(call)
+            case Persist():
+                self._persist(effect)
+            case Announce(event=event):
+                self._hear(event)
+            case _:
+                self._perform_on_the_network(effect)
+
+    def _perform_on_the_network(self, effect: Effect) -> None:
+        match effect:
             case OpenStream(stream=stream, to=to):
                 end = End(self, self.life, stream, Lane((self.name, self.name)))
                 self.streams[stream] = end
@@ -394,28 +352,20 @@ class Node:
             case CloseStream(stream=stream, flush=flush):
                 if stream in self.streams:
                     self._world.streams.close(self.streams[stream], flush=flush)
-            case Invoke():
-                self._invoke(effect)
-            case CancelInvoke(call=call):
-                self._cancel_job(call)
-            case Persist(token=token):
-                self._persist(effect, token)
             case Resolve(host=host, port=port):
-                self._later(
+                self.later(
                     0.001,
                     lambda engine, now: engine.receive_resolved(
                         host, port, [Address(host, port)], now=now
                     ),
                 )
-            case Announce(event=event):
-                self._hear(event)
 
-    def _later(self, seconds: Seconds, act: Input) -> None:
+    def later(self, seconds: Seconds, act: Input) -> None:
         """An input to this very process, after a while."""
         life = self.life
         self._world.after(seconds, lambda: self.feed(act) if self.life == life else None)
 
-    def _persist(self, effect: Persist, token: int) -> None:
+    def _persist(self, effect: Persist) -> None:
         self._world.persisting(self, effect.records)
         self.disk.write(effect.records)
         self._persisted += 1
@@ -425,6 +375,7 @@ class Node:
         def synced() -> None:
             if self.life == life:  # the platter turns also while the process stands still
                 ok = self.disk.sync_oldest()
+                token = effect.token
                 self.feed(lambda engine, now: engine.receive_persisted(token, ok=ok, now=now))
 
         self._world.after_in_order((self.name, life), wait, synced)
@@ -440,14 +391,7 @@ class Node:
 
     def _finished(self, event: CallFinished) -> None:
         self._world.note(self, "finished", str(event.number).encode())
-        job = self._onward.pop(event.number, None)
-        if job is not None:
-            error, body = event.error, event.value
-            if error is None and isinstance(body, bytes):
-                self._job_over(job, messages.OK, body)
-            else:
-                text = pack_error(type(error).__name__, str(error), None)
-                self._job_over(job, messages.REMOTE_ERROR, text)
+        if self.jobs.finished(event):
             return
         pending = self._pending.get(event.number)
         if pending is None:
@@ -456,48 +400,3 @@ class Node:
         following = pending.finish(event, self._world.now)
         if following is not None:
             self._pending[following.number] = following
-
-    # --- handlers --------------------------------------------------------------
-
-    def _invoke(self, invoke: Invoke) -> None:
-        job = self._jobs[invoke.call] = ran(invoke, self._world.now)
-        self.ran.append(job)
-        self._world.handler_begins(self, job)
-        work = self.agent.run(invoke)
-        self._later(work.takes, lambda _engine, _now: self._work_done(invoke, work))
-
-    def _work_done(self, invoke: Invoke, work: Work) -> None:
-        if invoke.call not in self._jobs:
-            return
-        if work.onward is None:
-            self._job_over(invoke.call, work.status, work.body)
-        else:
-            self._ask_onward(invoke, work.onward)
-
-    def _ask_onward(self, invoke: Invoke, onward: Onward) -> None:
-        job = self._jobs[invoke.call]
-        cause = None if job.head is None else Cause(job.head, invoke.deadline)
-        number = self.engine.call(
-            parse_target(onward.target),
-            pack_plain([list(onward.args), {}], "the arguments"),
-            timeout=onward.timeout,
-            cause=cause,
-            now=self._world.now,
-        )
-        self._onward[number] = invoke.call
-
-    def _cancel_job(self, call: int) -> None:
-        job = self._jobs.get(call)
-        if job is None:
-            return
-        self.cancelled.append(job)
-        for number in [number for number, asker in self._onward.items() if asker == call]:
-            del self._onward[number]
-            self._later(0.0, lambda engine, now, n=number: engine.cancel(n, now=now))  # type: ignore[misc]  # mypy cannot infer it
-        self._later(0.0, lambda _engine, _now: self._job_over(call, messages.DEADLINE, b""))
-
-    def _job_over(self, call: int, status: int, body: bytes) -> None:
-        if self._jobs.pop(call, None) is not None:
-            self._later(
-                0.0, lambda engine, now: engine.receive_outcome(call, status, body, now=now)
-            )

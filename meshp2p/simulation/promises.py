@@ -104,4 +104,3 @@ class Watch:
         pid = result.certificate.proposal.pid
         if self.outcomes.setdefault(pid, result.choice) != result.choice:
             raise Violation(f"seed {self.world.seed}: V1: two certified outcomes")
-

@@ -31,7 +31,8 @@ from meshp2p.simulation.cheap import CheapCrypto
 from meshp2p.simulation.dice import secret
 from meshp2p.simulation.handlers import Agent, Handler, Ran
 from meshp2p.simulation.links import Conditions, Link, Links
-from meshp2p.simulation.nodes import Node, Origins
+from meshp2p.simulation.nodes import Node
+from meshp2p.simulation.origins import Origins
 from meshp2p.simulation.pending import Pending
 from meshp2p.simulation.streams import Streams
 
@@ -213,7 +214,11 @@ class World:
     # --- commands --------------------------------------------------------------
 
     def auction(
-        self, owner: Node, capability: str, *args: object, **rules: Any  # noqa: ANN401  # as AuctionRules
+        self,
+        owner: Node,
+        capability: str,
+        *args: object,
+        **rules: Any,  # noqa: ANN401  # as AuctionRules
     ) -> Pending:
         """Auction a call off; see `AuctionRules`."""
         rules = {"close_after": 0.5, "deadline": 20.0, **rules}
@@ -225,7 +230,11 @@ class World:
         )
 
     def vote(
-        self, caller: Node, question: str, options: Sequence[str], **rules: Any  # noqa: ANN401  # as VoteRules
+        self,
+        caller: Node,
+        question: str,
+        options: Sequence[str],
+        **rules: Any,  # noqa: ANN401  # as VoteRules
     ) -> Pending:
         """Call a vote; see `VoteRules`."""
         rules = {"closes_in": 5.0, **rules}

@@ -78,6 +78,11 @@ class Connection:
         return self._is_proved
 
     @property
+    def peer_key(self) -> bytes | None:
+        """The peer's transport key, new in each of its lives; None before it is proved."""
+        return None if self.peer is None else self.peer.credential.transport_key
+
+    @property
     def has_bytes(self) -> bool:
         """Whether `pull` would give something."""
         if self._sealer is None:

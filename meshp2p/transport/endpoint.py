@@ -17,6 +17,7 @@ from meshp2p.config import Config
 from meshp2p.errors import WireError
 from meshp2p.ids import Address, NodeId, Seconds
 from meshp2p.transport import packet
+from meshp2p.transport.copies import Copies
 from meshp2p.transport.handshake import DATAGRAMS, Doorkeeper, Peer
 from meshp2p.transport.noise import Handshake
 from meshp2p.transport.packet import FLAG_XX, SUITE_CHACHA
@@ -24,7 +25,6 @@ from meshp2p.transport.pending import Answer, Answers, Attempt, Confirmation
 from meshp2p.transport.session import CipherCache, Path, Session, Via
 from meshp2p.transport.sessions import Sessions
 from meshp2p.wire import limits
-
 
 @attrs.frozen
 class Route:
@@ -55,6 +55,7 @@ class Endpoint:
         self._attempts: dict[int, Attempt] = {}
         self._attempt_of: dict[NodeId, Attempt] = {}
         self._answers = Answers()
+        self._copies = Copies()
         self._confirmations: dict[int, Confirmation] = {}
         self._waiting: dict[NodeId, deque[bytes]] = {}
         self._outbox: list[tuple[Path, NodeId | None, bytes]] = []
@@ -182,24 +183,34 @@ class Endpoint:
         self._door.check_mac_untrusted(init.covered, init.mac1, xx=xx)
         if init.suite != SUITE_CHACHA or init.flags & ~FLAG_XX:
             raise WireError("a handshake of another suite")
-        if xx:
+        if xx and isinstance(path, Via):
+            raise WireError("XX through a member: the answer would find no way back")
+        if not self._copies.is_new_untrusted(init.mac1, path, now):
+            self._answer_copy(init, path)
+        elif xx:
             self._answer_xx(init, path, now)
         else:
             self._answer_ik(init, path, now)
 
+    def _answer_copy(self, init: packet.Init, path: Path) -> None:
+        """The answer may have been lost; whoever plays a recording back gets nothing new."""
+        index = self._copies.echo_untrusted(init.mac1)
+        answer = self._answers.find(index) or self._sessions.find(index)
+        if answer is None or answer.origin != init.origin or not answer.resp:
+            raise WireError("a copy of a handshake that is over")
+        peer = answer.peer_id if isinstance(answer, Session) else None
+        self._send_resp(answer.resp, init, path, peer)
+
     def _answer_xx(self, init: packet.Init, path: Path, now: Seconds) -> None:
-        if isinstance(path, Via):
-            raise WireError("XX through a member: the answer would find no way back")
-        answer = self._answers.of(init.origin)
-        if answer is None:
-            noise = self._door.accept(DATAGRAMS, xx=True)
-            noise.read_untrusted(init.noise)
-            message = noise.write(self._door.greeting(path))
-            index = self._new_index()
-            resp = self._seal_reply(packet.RESP, index, init.sender, message, None)
-            answer = Answer(index, init.sender, init.origin, noise, resp, now)
-        self._send_resp(answer.resp, init, path, None)
-        self._answers.keep(answer)
+        noise = self._door.accept(DATAGRAMS, xx=True)
+        noise.read_untrusted(init.noise)
+        observed = path if isinstance(path, Address) else None
+        message = noise.write(self._door.greeting(observed))
+        index = self._new_index()
+        resp = self._seal_reply(packet.RESP, index, init.sender, message, None)
+        self._send_resp(resp, init, path, None)
+        self._answers.keep(Answer(index, init.sender, init.origin, noise, resp, now))
+        self._copies.answered(init.mac1, index)
 
     def _answer_ik(self, init: packet.Init, path: Path, now: Seconds) -> None:
         noise = self._door.accept(DATAGRAMS, xx=False)
@@ -209,6 +220,7 @@ class Endpoint:
         session = self._sessions.answered(node_id, init.origin)
         if session is None:
             if self._our_attempt_wins(node_id):
+                self._copies.forget(init.mac1)  # ours may fail yet
                 return
             session = self._half_session(init, noise, peer, path, now)
         elif session.confirmed:
@@ -216,6 +228,7 @@ class Endpoint:
         self._send_resp(session.resp, init, path, node_id)
         if session.index not in self._sessions:
             self._sessions.keep(session)
+        self._copies.answered(init.mac1, session.index)
 
     def _half_session(
         self, init: packet.Init, noise: Handshake, peer: Peer, path: Path, now: Seconds

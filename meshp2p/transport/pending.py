@@ -123,12 +123,11 @@ class Answer:
 
 
 class Answers:
-    """XX handshakes answered; a copy of an INIT is answered with a copy."""
+    """XX handshakes answered."""
 
     def __init__(self) -> None:
         """Hold none."""
         self._by_index: OrderedDict[int, Answer] = OrderedDict()
-        self._by_origin: dict[bytes, Answer] = {}
 
     def __contains__(self, index: int) -> bool:
         """Whether the number is taken."""
@@ -138,10 +137,6 @@ class Answers:
         """The one that a FINISH names."""
         return self._by_index.get(index)
 
-    def of(self, origin: bytes) -> Answer | None:
-        """The one that an earlier copy of the same INIT drew."""
-        return self._by_origin.get(origin)
-
     def oldest(self) -> Answer | None:
         """The next to be given up."""
         return next(iter(self._by_index.values()), None)
@@ -149,11 +144,9 @@ class Answers:
     def keep(self, answer: Answer) -> None:
         """Store one; the oldest gives way."""
         self._by_index[answer.index] = answer
-        self._by_origin[answer.origin] = answer
         if len(self._by_index) > limits.MAX_PENDING_HANDSHAKES:
             self.remove(next(iter(self._by_index.values())))
 
     def remove(self, answer: Answer) -> None:
         """Drop one."""
         self._by_index.pop(answer.index, None)
-        self._by_origin.pop(answer.origin, None)

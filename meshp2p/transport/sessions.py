@@ -69,11 +69,16 @@ class Sessions:
         session.resp = b""
         del self._unconfirmed[session.index]
         self._confirmed[session.index] = session
-        self._make_room(self._of_peer[session.peer_id], confirmed=True)
+        # It is the newest in use, however old its handshake: the room is not made of it.
+        of_peer = self._of_peer[session.peer_id]
+        of_peer.remove(session)
+        of_peer.append(session)
+        self._make_room(of_peer, confirmed=True)
 
     def heard(self, session: Session) -> None:
-        """The session was used: of all it is now the last to give way."""
-        self._confirmed.move_to_end(session.index)
+        """The session was used: of all that are kept it is now the last to give way."""
+        if session.index in self._confirmed:
+            self._confirmed.move_to_end(session.index)
 
     def _make_room(self, of_peer: list[Session], *, confirmed: bool) -> None:
         alike = [session for session in of_peer if session.confirmed is confirmed]

@@ -63,14 +63,17 @@ MAX_SESSIONS: Final = 4_096
 MAX_PENDING_HANDSHAKES: Final = 256
 """Handshakes under way on datagrams, ours and theirs together."""
 
+MAX_SEEN_INITS: Final = 4_096
+"""Handshakes that others began: remembered, so that a copy costs no exchange of keys."""
+
+MAX_BUDGETS: Final = 1_024
+"""Hosts or members whose share of this node's work is kept count of."""
+
 MAX_PREAUTH_STREAMS: Final = 64
 """Accepted connections that have not proved who they are."""
 
 MAX_PREAUTH_STREAMS_PER_HOST: Final = 8
 """The same from one address (one /64 with IPv6)."""
-
-MAX_PREAUTH_BYTES: Final = 8 * 1024
-"""Read from a connection before it has proved who it is."""
 
 MAX_CONNECTIONS: Final = 2_048
 """Streams open to other nodes, both directions."""

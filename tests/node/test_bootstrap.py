@@ -298,3 +298,13 @@ def test_an_address_that_this_machine_does_not_have_is_said(home: Path) -> None:
     with pytest.raises(Exception, match=r"cannot listen on 192\.0\.2\.1") as raised:
         Node("alice", mesh=home / "team.mesh", bind="192.0.2.1:0").start()
     assert type(raised.value).__name__ == "StartError"
+
+
+def test_nodes_of_different_loopback_families_probe_each_other() -> None:
+    """One listens on ::1 only, the other on 127.0.0.1 only; neither takes the other for dead."""
+    with Node("six", bind="[::1]:0") as six, Node("four", bind="127.0.0.1:0") as four:
+        know_each_other(six, four)
+        acked = eventually(lambda: [m for m in six.members() if m.handle == "four" and m.rtt])
+        assert acked[0].state == "alive"
+        back = eventually(lambda: [m for m in four.members() if m.handle == "six" and m.rtt])
+        assert back[0].state == "alive"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
+from pathlib import Path
 
 import pytest
 import trio
@@ -12,6 +13,7 @@ import trio
 from meshp2p import AsyncContext, Closed, Context, Node, capability
 from tests.node.conftest import Start
 from tests.node.processes import Run
+from tests.node.tap import free_port
 from tests.node.waiting import eventually, handles, know_each_other, trio_sees
 
 
@@ -166,6 +168,39 @@ def test_ctrl_c_interrupts_a_blocking_call_and_its_handler(start: Start, run: Ru
     assert alice.line() == "2 0"
     assert alice.wait() == 0, alice.errors()
     assert sleeper.is_over()
+
+
+def test_ctrl_c_while_a_node_joins_leaves_nothing_behind(run: Run, home: Path) -> None:
+    """Nobody holds a node whose start was interrupted, so it must not go on alone."""
+    alice = run(
+        f"""
+        import sys, threading
+        from meshp2p import Node
+
+        node = Node("alice", seeds=["127.0.0.1:{free_port()}"])
+        try:
+            node.start()
+        except KeyboardInterrupt:
+            print([thread.name for thread in threading.enumerate() if "meshp2p" in thread.name])
+        sys.stdin.readline()
+        with node:
+            print(len(node.members()))
+        """
+    )
+    eventually(lambda: entries(home))  # it has begun to join; its seed keeps it for a second
+
+    alice.signal(signal.SIGINT)
+
+    assert alice.line(within=2) == "[]"
+    assert entries(home) == []
+    alice.say()
+    assert alice.line() == "1"
+    assert alice.wait() == 0, alice.errors()
+
+
+def entries(home: Path) -> list[Path]:
+    """What nodes of this machine say where they are."""
+    return [path for path in (home / "run").rglob("*") if path.is_file()]
 
 
 LOOPS = {

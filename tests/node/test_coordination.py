@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pytest
 import trio
@@ -100,6 +101,43 @@ def test_a_result_that_takes_long_may_be_asked_for_again(start: Start) -> None:
     with pytest.raises(DeadlineExceeded):
         award.result(timeout=0.05)
     assert award.result(timeout=5) == "done"
+
+
+@pytest.mark.parametrize("library", ["plain", "trio", "asyncio"])
+def test_asking_for_a_result_again_and_again_piles_nothing_up(start: Start, library: str) -> None:
+    """Whoever gave up waiting is forgotten, so a loop that polls costs no memory."""
+    ends = threading.Event()
+
+    @capability("slow")
+    def slow() -> str:
+        ends.wait(10)
+        return "done"
+
+    start("bob", capabilities=[slow])
+
+    async def poll() -> None:
+        async with Node("alice") as alice:
+            award = await alice.auction("slow")
+            for _ in range(20):
+                with pytest.raises(DeadlineExceeded):
+                    await award.result(timeout=0.001)
+            assert (await alice.stats())["results_awaited"] == 0
+            ends.set()
+            assert await award.result(timeout=5) == "done"
+
+    if library == "plain":
+        alice = start("alice")
+        award = alice.auction("slow")
+        for _ in range(20):
+            with pytest.raises(DeadlineExceeded):
+                award.result(timeout=0.001)
+        assert alice.stats()["results_awaited"] == 0
+        ends.set()
+        assert award.result(timeout=5) == "done"
+    elif library == "trio":
+        trio.run(poll)
+    else:
+        asyncio.run(poll())
 
 
 def test_a_vote_is_decided_by_the_electors_and_proved(start: Start) -> None:

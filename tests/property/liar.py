@@ -22,6 +22,7 @@ from meshp2p.simulation.cheap import CheapCrypto
 from meshp2p.transport import frame
 from meshp2p.transport.packet import DATA
 from meshp2p.wire import codec, limits
+from meshp2p.wire.codec import Value
 from meshp2p.wire.messages import join_head, split_head_untrusted
 
 DATAGRAM, RECORD, GREETING = "datagram", "record", "greeting"
@@ -63,7 +64,9 @@ class _LyingAead:
 class Changer:
     """Changes one field of something valid, wherever it is nested, and signs it again."""
 
-    def __init__(self, identity: NodeIdentity, crypto: CheapCrypto, rng: Random, new: Any) -> None:
+    def __init__(
+        self, identity: NodeIdentity, crypto: CheapCrypto, rng: Random, new: Value
+    ) -> None:
         """Put `new` somewhere that `rng` chooses."""
         self._identity = identity
         self._crypto = crypto
@@ -89,7 +92,7 @@ class Changer:
             return data
         return codec.pack(self.value(value))
 
-    def value(self, value: Any) -> Any:
+    def value(self, value: Value) -> Value:
         """A value with one of its parts replaced."""
         if isinstance(value, list) and value and self._rng.random() < 0.9:
             at = self._rng.randrange(len(value))

@@ -6,6 +6,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import chain, count
+from operator import attrgetter
 from typing import Any
 
 import attrs
@@ -18,6 +19,8 @@ _INPUTS = (
     "call",
     "cancel",
     "close",
+    "coordination.call_vote",
+    "coordination.hold",
     "datagram_refused",
     "effects",
     "leave",
@@ -68,7 +71,12 @@ class Tape:
     def play(self, engine: Engine) -> Iterator[tuple[Any, Any]]:
         """Give it the same inputs; yield what it gives back, and what the first gave."""
         for method, args, kwargs, result in self.entries:
-            yield getattr(engine, method)(*args, **kwargs), result
+            yield attrgetter(method)(engine)(*args, **kwargs), result
+
+    @property
+    def now(self) -> float:
+        """The moment of the last input."""
+        return max((given.get("now", 0.0) for _, _, given, _ in self.entries), default=0.0)
 
     def given(self, method: str) -> list[tuple[Any, ...]]:
         """The positional arguments of all inputs of one kind."""
@@ -81,7 +89,7 @@ class Recorder:
     def __init__(self) -> None:
         self.tapes: list[Tape] = []
 
-    def __call__(self, **made_with: Any) -> Engine:
+    def __call__(self, **made_with: Any) -> Engine:  # noqa: ANN401  # as `Engine`
         """What a world takes as `make_engine`."""
         tape = Tape(made_with, made_with["rng"].getstate())
         self.tapes.append(tape)
@@ -93,12 +101,14 @@ class Recorder:
 
         engine = Engine(**{**made_with, "entropy": drawing})
         for name in _INPUTS:
-            setattr(engine, name, _recording(tape, name, getattr(engine, name)))
+            owner = engine.coordination if "." in name else engine
+            last = name.rpartition(".")[2]
+            setattr(owner, last, _recording(tape, name, getattr(owner, last)))
         return engine
 
 
 def _recording(tape: Tape, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
-    def recorded(*args: Any, **kwargs: Any) -> Any:
+    def recorded(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  # as the method
         result = method(*args, **kwargs)
         tape.entries.append((name, args, kwargs, result))
         return result

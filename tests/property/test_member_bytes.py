@@ -40,7 +40,7 @@ values = st.recursive(
 
 
 def people() -> tuple[World, list[Node], LyingCrypto]:
-    """alice and bob, honest; mallory, a member like them, who is about to lie."""
+    """Honest alice and bob; mallory, a member like them, who is about to lie."""
     world = World(5, loopback())
     liar = LyingCrypto()
     add = Handler(function=lambda a, b: a + b, takes=0.01)
@@ -135,9 +135,7 @@ def test_arbitrary_bytes_under_a_true_seal_never_raise_and_are_counted(
 
 
 @given(st.lists(st.tuples(st.integers(0, 2**32), values), min_size=1, max_size=12))
-def test_valid_messages_with_one_field_changed_never_raise(
-    changes: list[tuple[int, Any]]
-) -> None:
+def test_valid_messages_with_one_field_changed_never_raise(changes: list[tuple[int, Any]]) -> None:
     """Whatever the field: of an item, a frame, a head, a body, or of what is signed."""
     world, nodes, liar = people()
     identity = nodes[2].identity
@@ -192,7 +190,7 @@ def test_a_method_of_a_later_version_is_refused_politely() -> None:
 
 
 def flood(count: int, make: Callable[[int], list[Any]]) -> tuple[World, Node]:
-    """mallory fills all that she says by datagram with items of her own."""
+    """Let mallory fill all that she says by datagram with items of her own."""
     world, nodes, liar = people()
     number = 0
 
@@ -228,7 +226,7 @@ def test_a_flood_of_lines_about_nobody_is_bounded() -> None:
 def test_many_guests_leave_nothing_behind() -> None:
     """Who comes, asks and goes is forgotten: a shell script that calls all day fills nothing."""
     world = World(1, loopback())
-    alice, = world.join("alice", agent=Agent(on_message=len))  # fmt: skip
+    (alice,) = world.join("alice", agent=Agent(on_message=len))
     world.run_for(1.0)
     largest: list[int] = []
     for n in range(40):
@@ -243,4 +241,3 @@ def test_many_guests_leave_nothing_behind() -> None:
             kept = sizes(alice.engine)
             largest.append(sum(size for path, size in kept.items() if "_proved" not in path))
     assert largest[1] <= largest[0] + 10
-

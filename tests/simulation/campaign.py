@@ -25,6 +25,8 @@ from meshp2p.simulation.promises import Watch
 
 _HOSTILE = 8.0
 """Virtual seconds of trouble."""
+_MANY = 100
+"""Seeds among which everything must have happened."""
 _NAMES = ("alice", "bob", "carol", "dave", "erin", "frank", "grace")
 _MUST_HAPPEN = ("crashes", "cuts", "pauses", "holds", "calls answered", "calls failed",
                 "awards", "successors", "votes decided", "votes undecided", "retries")  # fmt: skip
@@ -32,9 +34,14 @@ _MUST_HAPPEN = ("crashes", "cuts", "pauses", "holds", "calls answered", "calls f
 
 @attrs.define(eq=False)
 class Story:
-    """One seed: what happens, and whether it ended well."""
+    """One seed: what happens, and whether it ended well.
+
+    Args:
+        broken: What everybody adds with instead, to see whether that is noticed.
+    """
 
     seed: int
+    broken: Handler | None = None
     counts: Counter[str] = attrs.field(factory=Counter)
     asked: list[tuple[Node, int, Pending, object]] = attrs.field(factory=list)
     auctions: list[Pending] = attrs.field(factory=list)
@@ -78,7 +85,7 @@ class Story:
         slow = self.rng.choice([0.0, 0.01, 0.3, 1.0])
         likes = self.rng.choice(["yes", "yes", "yes", "no"])
         handlers = {
-            "add": Handler(function=lambda a, b: a + b, takes=slow, idempotent=True),
+            "add": self.broken or Handler(function=lambda a, b: a + b, takes=slow, idempotent=True),
             "charge": Handler(function=lambda n: n, takes=slow),
             "relay": Handler(function=lambda a, b: Onward("add", (a, b))),
         }
@@ -219,7 +226,8 @@ class Story:
     def _check_it_works(self) -> None:
         """In the calm, everybody is of use again."""
         world = self.world
-        pending = [node.call("@" + other.name, 1) for node in world.running for other in world.running]
+        there = world.running
+        pending = [node.call("@" + other.name, 1) for node in there for other in there]
         world.run_until(lambda: all(call.is_done for call in pending))
         for call in pending:
             world.require(call.error is None, f"in the calm a call failed: {call.error!r}")
@@ -227,6 +235,26 @@ class Story:
             stats = node.engine.stats()
             for gauge in ("calls_open", "handlers_running"):
                 world.require(stats[gauge] == 0, f"{node!r}: {gauge} is {stats[gauge]}")
+
+
+def say(text: str) -> None:
+    """Show progress at once, also in a log."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def happened_in(seed: int) -> Counter[str] | None:
+    """Run one seed; return what happened, or None after telling what went wrong."""
+    story = Story(seed)
+    try:
+        story.run()
+    except Exception as error:  # noqa: BLE001  # whatever it is, the seed matters more
+        if not isinstance(error, Violation):
+            traceback.print_exc()
+        say(f"seed {seed} failed after {story.world.events} steps: {error}")
+        say(f"replay: python -m tests.simulation.campaign --seeds {seed}")
+        return None
+    return story.counts
 
 
 def main() -> int:
@@ -237,25 +265,21 @@ def main() -> int:
     seeds = range(int(first), int(last) if last else int(first) + 1)
     counts: Counter[str] = Counter()
     began = time.perf_counter()
-    for done, seed in enumerate(seeds):
-        story = Story(seed)
-        try:
-            story.run()
-        except Exception as error:  # noqa: BLE001  # whatever it is, the seed matters more
-            if not isinstance(error, Violation):
-                traceback.print_exc()
-            print(f"seed {seed} failed after {story.world.events} steps: {error}")
-            print(f"replay: python -m tests.simulation.campaign --seeds {seed}")
+    for done, seed in enumerate(seeds, start=1):
+        happened = happened_in(seed)
+        if happened is None:
             return 1
-        counts += story.counts
-        if done % 50 == 49:
-            print(f"{done + 1} seeds, {(done + 1) / (time.perf_counter() - began):.1f}/s", flush=True)
+        counts += happened
+        if done % 50 == 0:
+            say(f"{done} seeds, {done / (time.perf_counter() - began):.1f}/s")
     took = time.perf_counter() - began
-    print(", ".join(f"{name} {number}" for name, number in sorted(counts.items())))
-    idle = [name for name in _MUST_HAPPEN if not counts[name]] if len(seeds) >= 100 else []
+    say(", ".join(f"{name} {number}" for name, number in sorted(counts.items())))
+    many = len(seeds) >= _MANY
+    idle = [name for name in _MUST_HAPPEN if many and not counts[name]]
     if idle:
-        print(f"never happened, so nothing was shown: {', '.join(idle)}")
-    print(f"{len(seeds)} seeds in {took:.1f} s ({len(seeds) / took:.1f}/s): {'idle' if idle else 'ok'}")
+        say(f"never happened, so nothing was shown: {', '.join(idle)}")
+    verdict = "not ok" if idle else "ok"
+    say(f"{len(seeds)} seeds in {took:.1f} s ({len(seeds) / took:.1f}/s): {verdict}")
     return 1 if idle else 0
 
 

@@ -245,13 +245,32 @@ def test_renewal_keeps_every_key_and_is_valid_for_another_day() -> None:
     assert (later.node_id, later.transport_private) == (alice.node_id, alice.transport_private)
 
 
-def test_renewal_survives_a_clock_that_was_set_back() -> None:
-    """The fresh block never begins before the one that issues it."""
-    alice = identity("alice").renewed(CRYPTO, NOW - 200)
+def test_a_clock_that_was_ahead_and_is_put_right_calls_for_renewal() -> None:
+    """A chain that begins in the future is refused by all; a fresh one begins now."""
+    alice = identity("alice")
+    assert not alice.needs_renewal(NOW)
+    assert alice.needs_renewal(NOW + DAY // 2)
+    assert alice.needs_renewal(NOW - 3_600)
 
-    credential = Trust(CRYPTO, MESH).verify_chain_untrusted(alice.chain, NOW - 200)
+    again = alice.renewed(CRYPTO, NOW - 3_600)
 
+    credential = Trust(CRYPTO, MESH).verify_chain_untrusted(again.chain, NOW - 3_600)
+    assert (credential.not_before, credential.transport_not_before) == (NOW - 3_600, NOW - 3_600)
+    assert not again.needs_renewal(NOW - 3_600)
+
+
+def test_a_renewed_block_never_begins_before_its_issuers() -> None:
+    """Where another issued the node's block, nothing can be done about its beginning."""
+    alice = identity("alice")
+    orphan = attrs.evolve(alice, keys=attrs.evolve(MESH, root_private=None))
+    later = orphan.renewed(CRYPTO, NOW + 3_600)
+    assert later.needs_renewal(NOW + 100)
+
+    again = later.renewed(CRYPTO, NOW - 200)
+
+    credential = Trust(CRYPTO, MESH).verify_chain_untrusted(again.chain, NOW - 200)
     assert credential.transport_not_before == NOW
+    assert not again.needs_renewal(NOW - 200)  # which would be tried in vain, again and again
 
 
 def test_a_short_life_bounds_the_transport_block_too() -> None:

@@ -808,6 +808,7 @@ def test_sessions_are_bounded_and_the_longest_idle_goes_first() -> None:
     route = route_to(bob, xx=False)
     for number in range(limits.MAX_SESSIONS + 100):
         peer = net.join(cheap_door(f"peer{number}"))
+        peer.address = Address(f"10.1.{number >> 8}.{number & 255}", 6374)
         net.nodes = [bob, peer]
         peer.endpoint.send(bob.id, b"hello", route=route, now=net.now)
         net.settle()

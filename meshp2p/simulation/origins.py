@@ -1,0 +1,81 @@
+"""What a simulated node is made of; each of its lives has an engine made anew of the same."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Mapping
+
+import attrs
+
+from meshp2p.config import Config
+from meshp2p.engine import Engine
+from meshp2p.events import CapabilityInfo
+from meshp2p.identity.keys import Crypto
+from meshp2p.identity.node import NodeIdentity
+from meshp2p.identity.trust import MeshKeys, Trust
+from meshp2p.ids import Address, Seconds
+from meshp2p.simulation.dice import entropy, secret
+
+_ID_BYTES = 16
+
+
+@attrs.frozen(kw_only=True)
+class Origins:
+    """The facts about a node that no restart changes.
+
+    Args:
+        seeds: (host, port) of nodes to join through.
+    """
+
+    name: str
+    config: Config
+    crypto: Crypto
+    keys: MeshKeys
+    address: Address
+    seeds: tuple[tuple[str, int], ...] = ()
+    guest: bool = False
+    may_promise: bool = True
+    role: str = "worker"
+
+    def identity(self, seed: int, life: int, unix: float) -> NodeIdentity:
+        """Its keys: node key and journal id for ever, a transport key for each life."""
+        return NodeIdentity.self_issued(
+            self.crypto,
+            self.keys,
+            node_private=secret(seed, self.name, "node"),
+            transport_private=secret(seed, self.name, "transport", life),
+            journal_id=secret(seed, self.name, "journal")[:_ID_BYTES],
+            handle=self.name,
+            role=self.role,
+            unix=unix,
+            may_promise=self.may_promise,
+        )
+
+    def engine(
+        self,
+        make: Callable[..., Engine],
+        identity: NodeIdentity,
+        *,
+        seed: int,
+        life: int,
+        now: Seconds,
+        unix: float,
+        capabilities: Iterable[CapabilityInfo],
+        stored: Mapping[tuple[str, bytes], bytes],
+    ) -> Engine:
+        """The engine of one life, with dice and entropy of its own."""
+        return make(
+            config=self.config,
+            identity=identity,
+            trust=Trust(self.crypto, self.keys, self.config.clock_tolerance),
+            crypto=self.crypto,
+            rng=random.Random(secret(seed, self.name, "decisions", life)),
+            entropy=entropy(seed, self.name, "entropy", life),
+            now=now,
+            unix=unix,
+            addresses=(self.address,),
+            capabilities=tuple(capabilities),
+            seeds=self.seeds,
+            guest=self.guest,
+            stored=stored,
+        )

@@ -1,0 +1,257 @@
+"""The driver on real sockets, with an engine that only says what it is given to say."""
+
+from __future__ import annotations
+
+import resource
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import cast
+
+import pytest
+import trio
+import trio.testing
+
+from meshp2p.effects import (
+    CloseStream,
+    Effect,
+    Invoke,
+    OpenStream,
+    Record,
+    Resolve,
+    StreamId,
+    StreamReady,
+)
+from meshp2p.engine import Engine
+from meshp2p.ids import Address
+from meshp2p.runtime.driver import Driver
+from meshp2p.runtime.network import bind
+
+pytestmark = pytest.mark.timeout(20)
+
+MORE_THAN_A_SOCKET_HOLDS = 16 << 20
+
+
+class Script:
+    """Stands in for an engine: its effects are given to it, and it keeps what it is told."""
+
+    open_requests = 0
+
+    def __init__(self) -> None:
+        """It wants nothing yet."""
+        self.wanted: list[Effect] = []
+        self.outgoing = b""
+        self.opened = trio.Event()
+        self.closed: list[tuple[StreamId, str]] = []
+        self.heard_of_end = trio.Event()
+        self.resolved = trio.Event()
+
+    def want(self, *effects: Effect) -> None:
+        """Ask for these next."""
+        self.wanted += effects
+
+    def effects(self) -> list[Effect]:
+        """As an engine."""
+        wanted, self.wanted = self.wanted, []
+        return wanted
+
+    def next_deadline(self) -> float:
+        """Never."""
+        return float("inf")
+
+    def begin(self, *_: object, **__: object) -> None:
+        """As an engine."""
+
+    receive_wall_clock = receive_stream = begin
+
+    def stream_bytes(self, _stream: StreamId, at_most: int, **_: object) -> bytes:
+        """As an engine."""
+        data, self.outgoing = self.outgoing[:at_most], self.outgoing[at_most:]
+        return data
+
+    def stream_opened(self, _stream: StreamId, **_: object) -> None:
+        """As an engine."""
+        self.opened.set()
+
+    def stream_closed(self, stream: StreamId, reason: str, **_: object) -> None:
+        """As an engine."""
+        self.closed.append((stream, reason))
+        self.heard_of_end.set()
+
+    def receive_resolved(
+        self, _host: str, _port: int, addresses: list[Address], **_: object
+    ) -> None:
+        """As an engine."""
+        assert addresses == []
+        self.resolved.set()
+
+
+class Nothing:
+    """No disk and no handlers."""
+
+    def start_writing(self, token: int, records: tuple[Record, ...]) -> None:
+        """Never asked to."""
+
+    def start(self, invoke: Invoke) -> None:
+        """Never asked to."""
+
+    def cancel(self, call: int) -> None:
+        """Never asked to."""
+
+
+async def look_up(_host: str, _port: int) -> list[Address]:
+    """There is no thread to look it up in."""
+    await trio.lowlevel.checkpoint()
+    raise RuntimeError("can't start new thread")
+
+
+def driver_of(script: Script) -> Driver:
+    """A driver of this script on loopback."""
+    return Driver(
+        cast("Engine", script),
+        network=bind(["127.0.0.1"], 0),
+        journal=Nothing(),
+        runner=Nothing(),
+        resolve=look_up,
+        announce=lambda _: None,
+        wall=lambda: 0.0,
+    )
+
+
+@contextmanager
+def peer() -> Iterator[tuple[socket.socket, Address]]:
+    """A listener that accepts when it likes, with the smallest buffer there is."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        yield listener, Address(*listener.getsockname())
+
+
+def read_all(listener: socket.socket) -> int:
+    """Accept, and count bytes until the end; in a thread."""
+    connection, _ = listener.accept()
+    with connection:
+        count = 0
+        while data := connection.recv(1 << 20):
+            count += len(data)
+        return count
+
+
+@contextmanager
+def without_descriptors() -> Iterator[None]:
+    """This process can open nothing meanwhile."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def open_stream(script: Script, driver: Driver, to: Address) -> None:
+    """Have the script connect."""
+    script.want(OpenStream(1, to))
+    driver.perform_effects()
+    await script.opened.wait()
+
+
+def test_what_was_queued_arrives_though_the_socket_was_full() -> None:
+    """A stream that is closed after its last words says them, even to a slow reader."""
+
+    async def main() -> None:
+        script = Script()
+        driver = driver_of(script)
+        with peer() as (listener, address):
+            async with trio.open_nursery() as nursery:
+                await nursery.start(driver.run)
+                await open_stream(script, driver, address)
+                script.outgoing = bytes(MORE_THAN_A_SOCKET_HOLDS)
+                script.want(StreamReady(1), CloseStream(1, flush=True))
+                driver.perform_effects()
+                received = await trio.to_thread.run_sync(read_all, listener)
+                await driver.said_farewell()
+                nursery.cancel_scope.cancel()
+        assert received == MORE_THAN_A_SOCKET_HOLDS
+        assert script.closed == []
+
+    trio.run(main)
+
+
+def test_nobody_waits_long_for_a_peer_that_does_not_read() -> None:
+    """After a second the rest is dropped: a peer that stands still holds up no `stop`."""
+
+    async def main() -> None:
+        script = Script()
+        driver = driver_of(script)
+        with peer() as (_listener, address):
+            async with trio.open_nursery() as nursery:
+                await nursery.start(driver.run)
+                await open_stream(script, driver, address)
+                script.outgoing = bytes(MORE_THAN_A_SOCKET_HOLDS)
+                script.want(CloseStream(1, flush=True))
+                driver.perform_effects()
+                began = trio.current_time()
+                await driver.said_farewell()
+                assert 0.9 < trio.current_time() - began < 1.1
+                nursery.cancel_scope.cancel()
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0.1))
+
+
+def test_a_stream_that_is_dropped_says_no_more() -> None:
+    """Without `flush` a connection ends at once, whatever is queued."""
+
+    async def main() -> None:
+        script = Script()
+        driver = driver_of(script)
+        with peer() as (listener, address):
+            async with trio.open_nursery() as nursery:
+                await nursery.start(driver.run)
+                await open_stream(script, driver, address)
+                script.outgoing = bytes(MORE_THAN_A_SOCKET_HOLDS)
+                script.want(CloseStream(1, flush=False))
+                driver.perform_effects()
+                assert await trio.to_thread.run_sync(read_all, listener) == 0
+                nursery.cancel_scope.cancel()
+
+    trio.run(main)
+
+
+def test_a_connection_without_descriptors_is_one_that_failed() -> None:
+    """The engine hears of it as of any other, later, and all else of the turn is done."""
+
+    async def main() -> None:
+        script = Script()
+        driver = driver_of(script)
+        with peer() as (_listener, address):
+            async with trio.open_nursery() as nursery:
+                await nursery.start(driver.run)
+                script.want(OpenStream(1, address), OpenStream(3, address))
+                with without_descriptors():
+                    driver.perform_effects()
+                assert script.closed == []
+                await script.heard_of_end.wait()
+                await trio.testing.wait_all_tasks_blocked()
+                assert {stream for stream, _ in script.closed} == {1, 3}
+                assert all("Too many open files" in reason for _, reason in script.closed)
+                script.want(OpenStream(5, address))
+                driver.perform_effects()
+                await script.opened.wait()
+                nursery.cancel_scope.cancel()
+
+    trio.run(main)
+
+
+def test_a_name_is_unknown_while_looking_it_up_fails() -> None:
+    """Without a thread to look it up in, it is tried again like a name that is not there."""
+
+    async def main() -> None:
+        script = Script()
+        driver = driver_of(script)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(driver.run)
+            script.want(Resolve("no.threads", 1))
+            driver.perform_effects()
+            await script.resolved.wait()
+            nursery.cancel_scope.cancel()
+
+    trio.run(main)
