@@ -22,9 +22,10 @@ from meshp2p.transport.handshake import DATAGRAMS, Doorkeeper, Peer
 from meshp2p.transport.noise import Handshake
 from meshp2p.transport.packet import FLAG_XX, SUITE_CHACHA
 from meshp2p.transport.pending import Answer, Answers, Attempt, Confirmation
-from meshp2p.transport.session import CipherCache, Path, Session, Via
+from meshp2p.transport.session import CipherCache, Path, Session, Via, address_of
 from meshp2p.transport.sessions import Sessions
 from meshp2p.wire import limits
+
 
 @attrs.frozen
 class Route:
@@ -204,8 +205,7 @@ class Endpoint:
     def _answer_xx(self, init: packet.Init, path: Path, now: Seconds) -> None:
         noise = self._door.accept(DATAGRAMS, xx=True)
         noise.read_untrusted(init.noise)
-        observed = path if isinstance(path, Address) else None
-        message = noise.write(self._door.greeting(observed))
+        message = noise.write(self._door.greeting(address_of(path)))
         index = self._new_index()
         resp = self._seal_reply(packet.RESP, index, init.sender, message, None)
         self._send_resp(resp, init, path, None)
@@ -235,8 +235,7 @@ class Endpoint:
     ) -> Session:
         """A session that counts for nothing until the peer has used its keys."""
         index = self._new_index()
-        observed = path if isinstance(path, Address) else None
-        message = noise.write(self._door.greeting(observed))
+        message = noise.write(self._door.greeting(address_of(path)))
         resp = self._seal_reply(packet.RESP, index, init.sender, message, noise.remote_static)
         ends = (index, init.sender)
         return Session.agreed(
@@ -275,8 +274,7 @@ class Endpoint:
             raise WireError("somebody else answered at the member's address")
         finish = b""
         if xx:
-            observed = path if isinstance(path, Address) else None
-            message = noise.write(self._door.greeting(observed))
+            message = noise.write(self._door.greeting(address_of(path)))
             finish = self._seal_reply(packet.FINISH, begun.index, resp.sender, message, None)
             self._outbox.append((path, begun.peer_id, finish))
         session = Session.agreed(noise, (begun.index, resp.sender), peer, path, now)

@@ -35,6 +35,11 @@ class Via:
 Path = Address | Via
 
 
+def address_of(path: Path) -> Address | None:
+    """Where somebody was heard from; None if others forward for it."""
+    return path if isinstance(path, Address) else None
+
+
 class CipherCache:
     """Cipher objects by key, the longest unused thrown away first."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 
 from meshp2p.engine import Engine
@@ -68,3 +70,26 @@ def test_what_cannot_be_renewed_is_said_and_tried_again() -> None:
     assert bob.engine.identity == before
     assert bob.is_running
     assert alice.is_running
+
+
+def test_a_clock_that_was_weeks_ahead_at_the_start_costs_a_minute() -> None:
+    """Once it is put right the node becomes a member, not only when that day has come."""
+    ahead = 20 * 24 * HOUR
+
+    def boot(**facts: Any) -> Engine:  # noqa: ANN401  # as `Engine` takes them
+        if facts["identity"].handle == "alice":
+            unix = facts["unix"] + ahead
+            identity = facts["identity"].renewed(facts["crypto"], unix)
+            facts |= {"unix": unix, "identity": identity}
+        return Engine(**facts)
+
+    world = World(1, make_engine=boot)
+    (bob,) = world.join("bob")
+    alice = world.start("alice", seeds=[bob])
+    world.run_for(60.0)
+    assert bob.sees(alice) is None
+
+    assert renew(world, alice, world.unix) is None
+
+    world.run_until(lambda: bob.sees(alice) == alice.sees(bob) == ALIVE, 30.0)
+    assert not alice.engine.identity.needs_renewal(world.unix)

@@ -223,7 +223,7 @@ def test_a_question_that_is_refused_and_not_answered_is_death() -> None:
     outputs += run_to(alice, NOW + LAN.ack_timeout + LAN.gossip_interval)
     assert state_of(alice, "bob") == "dead"
     assert "member.failed" in events(outputs)
-    (told,) = [item for item in said(outputs, "carol") if isinstance(item, SuspicionItem)]
+    (told,) = {item for item in said(outputs, "carol") if isinstance(item, SuspicionItem)}
     carol.receive(id_of("alice"), datagram(told.wire()), now=NOW)
     assert id_of("bob") in [target for target, _ in pinged(carol.outputs())]
 
@@ -252,7 +252,7 @@ def test_refusals_that_come_together_are_one() -> None:
 
 def test_no_number_of_forged_refusals_kills_who_answers() -> None:
     """Anybody can forge ICMP, off the path too; bob's ack is worth more than all of it."""
-    alice, *_ = circle("alice", "bob", "carol")
+    alice, *_ = circle("alice", "bob")
     outputs: list[Output] = []
     for step in range(200):
         now = START + step * 0.01
