@@ -73,9 +73,13 @@ class Row:
         self.rtt = sample if self.rtt is None else self.rtt + _RTT_GAIN * (sample - self.rtt)
 
     def listed(self) -> list[Value]:
-        """[line, body, chain, accusation], as a full sync lists it; b"" if nobody doubts it."""
+        """[line, body, chain, accusation, is dead], as a full sync lists it.
+
+        The accusation is b"" if nobody doubts the member. That it is dead here is for
+        guests, who cannot find out for themselves; to members it is hearsay.
+        """
         accusation = b"" if self.state == "alive" else self.accusation or b""
-        return [*self.record.wire(), accusation]
+        return [*self.record.wire(), accusation, self.state == "dead"]
 
     def member(self) -> Member:
         """The member as the application sees it."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from random import Random
 from typing import Final, Literal
+
+import attrs
 
 from meshp2p.config import Config
 from meshp2p.errors import WireError
@@ -30,7 +33,7 @@ from meshp2p.gossip.outputs import Output, SyncWith
 from meshp2p.gossip.own import OwnRecord
 from meshp2p.gossip.parts import Parts
 from meshp2p.gossip.probe import Probes
-from meshp2p.gossip.record import Body, Record
+from meshp2p.gossip.record import Body, Record, VersionLine
 from meshp2p.gossip.refutation import Refutation
 from meshp2p.gossip.rounds import Rounds
 from meshp2p.gossip.timers import WallClock
@@ -105,6 +108,8 @@ class Swim:
             self._parts, self._detector, self._intake, self._entropy, self._own, self._refutation
         )
         self._left_at: Seconds | None = None
+        self._told_dead: frozenset[bytes] = frozenset()
+        """Whom a guest's host takes for dead: it has no opinion of its own."""
         self._forgiven: Seconds | None = None
         self._rounds.arm(now)
 
@@ -156,6 +161,8 @@ class Swim:
             match value:
                 case [_, _, _, bytes(accusation), *_] if accusation:
                     accusations.append(SuspicionItem(accusation))
+        if self._parts.guest:
+            self._told_dead = _dead_among(records)
         for claim in accusations:  # whoever accuses is known by then
             self._intake.merge(claim, peer)
         self._intake.work(now)
@@ -298,12 +305,15 @@ class Swim:
 
     def members(self) -> list[Member]:
         """All members in whatever state, this node included."""
-        return [row.member() for row in self._parts.view]
+        return [
+            attrs.evolve(row.member(), state="dead") if row.id in self._told_dead else row.member()
+            for row in self._parts.view
+        ]
 
     def is_present(self, node_id: bytes) -> bool:
         """Whether somebody is a member and not known to be gone."""
         row = self._parts.view.get(node_id)
-        return row is not None and row.is_live
+        return row is not None and row.is_live and node_id not in self._told_dead
 
     def is_suspect(self, node_id: bytes) -> bool:
         """Whether a member may be gone."""
@@ -398,3 +408,14 @@ class Swim:
             peer, theirs=theirs, ours=self._parts.view.hash, now=now
         ):
             self._parts.put(SyncWith(peer))
+
+
+def _dead_among(records: Sequence[Value]) -> frozenset[bytes]:
+    """Whom the sender of a list takes for dead."""
+    dead = []
+    for value in records[: limits.MAX_MEMBERS]:
+        match value:
+            case [bytes(line), _, _, _, True, *_]:
+                with contextlib.suppress(WireError):
+                    dead.append(VersionLine.from_bytes_untrusted(line).node_id)
+    return frozenset(dead)

@@ -63,6 +63,20 @@ def test_guests_are_not_members(shell: Shell) -> None:
         assert [member["handle"] for member in view["members"]] == ["alice", "bob"]
 
 
+def test_status_shows_the_dead_as_dead(shell: Shell) -> None:
+    """A guest repeats what its host found out, not a suspicion of its own."""
+    shell.up("--handle", "alice")
+    shell.up("--handle", "bob")
+    shell.end(shell.up("--handle", "carol"), signal.SIGKILL)
+
+    def states() -> dict[str, str]:
+        members = shell.meshp2p("status", "--json").json["members"]
+        return {member["handle"]: member["state"] for member in members}
+
+    expected = {"alice": "alive", "bob": "alive", "carol": "dead"}
+    assert eventually(lambda: states() == expected)
+
+
 def test_json_is_keywords_positions_or_one_argument(shell: Shell) -> None:
     """An object is keywords, an array positional arguments, anything else one argument."""
     shell.up("--handle", "alice")
