@@ -12,7 +12,7 @@ from meshp2p.engine.links import Links
 from meshp2p.engine.syncing import Syncing
 from meshp2p.errors import UnknownMessage, WireError
 from meshp2p.events import Event, MemberEvent, Synced
-from meshp2p.gossip.messages import MAX_TUNNELLED
+from meshp2p.gossip.messages import FORWARD, FORWARDED, MAX_TUNNELLED
 from meshp2p.gossip.outputs import IndirectProbe, Pull, SendPlain, SyncWith, Tell
 from meshp2p.gossip.swim import Swim
 from meshp2p.ids import Address, NodeId, Seconds
@@ -21,10 +21,6 @@ from meshp2p.transport.endpoint import Endpoint, Route
 from meshp2p.transport.session import Path, Via
 from meshp2p.wire import codec, limits
 
-FORWARD: Final = 3
-"""[3, 0, to, datagram]: pass this on."""
-FORWARDED: Final = 4
-"""[4, 0, from, datagram]: passed on; answer the same way."""
 _FORWARD_FIELDS: Final = 4
 _MAX_OWNERS: Final = 4_096
 _FORWARDS_AT_ONCE: Final = 32

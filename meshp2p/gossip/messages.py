@@ -15,12 +15,12 @@ from meshp2p.wire.codec import Value
 
 PING: Final = 1
 ACK: Final = 2
-TUNNEL_ASK: Final = 3
-"""Of the channel, as are the next two: a datagram sealed for somebody else."""
-TUNNEL: Final = 4
-TUNNEL_BACK: Final = 5
+FORWARD: Final = 3
+"""[3, 0, to, datagram]: pass this on. Handled by the engine, as is the next."""
+FORWARDED: Final = 4
+"""[4, 0, from, datagram]: passed on; answer the same way."""
 NACK: Final = 6
-"""Reserved."""
+"""Reserved, as is 5."""
 LINE: Final = 10
 RECORD: Final = 11
 SUSPICION: Final = 12
@@ -28,7 +28,7 @@ RESERVED: Final = range(20, 40)
 """For digests, buckets and zones."""
 
 MAX_TUNNELLED: Final = limits.MAX_PLAINTEXT - limits.DATAGRAM_OVERHEAD - 48
-"""Bytes of a plaintext that, sealed, still fits into a tunnel message of a datagram."""
+"""Bytes of a plaintext that, sealed, still fits into a datagram that is forwarded."""
 
 _HASH_BYTES: Final = 8
 _LIST_HEADER: Final = 3

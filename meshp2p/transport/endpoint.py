@@ -252,7 +252,7 @@ class Endpoint:
     ) -> bytes:
         flags = FLAG_XX if static is None else 0
         bare = packet.pack_reply(kind, flags, index, remote_index, message)
-        return bare + self._door.mac(bare, static)
+        return bare + self._door.mac(bare, static) + bytes(packet.MAC_BYTES)
 
     def _send_resp(self, resp: bytes, init: packet.Init, path: Path, peer: NodeId | None) -> None:
         """Answer, but never with more bytes than came: the address may be a victim's."""

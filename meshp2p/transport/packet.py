@@ -1,8 +1,8 @@
 """The datagrams of the mesh, as bytes. Sealing and handshakes are elsewhere.
 
     INIT    type8 flags8 suite8 rsv8 sender32 | len16 noise | pad | mac1 16 | mac2 16
-    RESP    type8 flags8 rsv16 sender32 receiver32 | len16 noise | mac1 16
-    FINISH  type8 flags8 rsv16 sender32 receiver32 | len16 noise | mac1 16
+    RESP    type8 flags8 rsv16 sender32 receiver32 | len16 noise | mac1 16 | mac2 16
+    FINISH  type8 flags8 rsv16 sender32 receiver32 | len16 noise | mac1 16 | mac2 16
     DATA    type8 flags8 rsv16 receiver32 counter64 | ciphertext | tag 16
 
 `type8` holds the version in its upper four bits. COOKIE, RELAY, PUNCH and HINT are
@@ -145,10 +145,10 @@ def _parse_init(data: bytes) -> Init:
 
 
 def _parse_reply(data: bytes) -> Reply:
-    if len(data) < _REPLY_HEADER.size + _LENGTH.size + MAC_BYTES:
+    if len(data) < _REPLY_HEADER.size + _LENGTH.size + 2 * MAC_BYTES:
         raise WireError("a handshake answer that is too short")
     kind, flags, _, sender, receiver = _REPLY_HEADER.unpack_from(data)
-    covered, mac1 = data[:-MAC_BYTES], data[-MAC_BYTES:]
+    covered, mac1 = data[: -2 * MAC_BYTES], data[-2 * MAC_BYTES : -MAC_BYTES]
     return Reply(kind, flags, sender, receiver, _noise(covered, _REPLY_HEADER.size), covered, mac1)
 
 

@@ -22,7 +22,7 @@ from meshp2p.wire import limits
 _IK_TRIES: Final = 2
 """Then the peer may have restarted with another transport key: XX."""
 _IK_PADDING: Final = 1_040
-"""INIT is never shorter than the largest RESP to IK: 1,001 bytes."""
+"""INIT is never shorter than the largest RESP to IK: 1,017 bytes."""
 _MAX_HELPERS: Final = 3
 """Members through which one handshake is tried: as many as SWIM asks (its k)."""
 

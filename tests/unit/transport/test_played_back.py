@@ -109,6 +109,21 @@ def test_a_handshake_that_resembles_another_does_not_shut_it_out() -> None:
     assert bob.said == [b"hello"]
 
 
+def test_who_was_told_to_wait_is_answered_when_the_other_gives_way() -> None:
+    """Both began, and the one that takes precedence got nowhere: the other's copy counts."""
+    net = Net("alice", "bob")
+    first, other = sorted(net.nodes, key=lambda node: node.id)
+    net.is_lost = lambda sent: sent.sender is first and sent.kind == "INIT"
+    net.send(first, other, b"me first")
+    net.pass_time(0.6)
+    net.send(other, first, b"hello")
+    assert first.said == []
+
+    net.pass_time(0.3)
+
+    assert first.said == [b"hello"]
+
+
 def test_no_host_makes_a_node_shake_hands_all_day() -> None:
     """Many recorded handshakes from one host are cut short; another host is not affected."""
     net = Net()
