@@ -111,8 +111,6 @@ def check_pattern(what: str, pattern: object) -> str:
     Raises:
         UsageError: It is something else.
     """
-    if isinstance(pattern, str) and (
-        pattern == "*" or NAME.fullmatch(pattern.removesuffix(".*"))
-    ):
+    if isinstance(pattern, str) and (pattern == "*" or NAME.fullmatch(pattern.removesuffix(".*"))):
         return pattern
     raise UsageError(f"{what}={pattern!r}: allowed are a name, a name followed by '.*', or '*'")

@@ -34,16 +34,16 @@ class _Seen:
     echoes: int = 0
 
 
+def _full_budgets() -> Budgets:
+    return Budgets(_AT_ONCE, _PER_SECOND, limits.MAX_BUDGETS)
+
+
 @attrs.define
 class Copies:
     """Remembers the newest `limits.MAX_SEEN_INITS`, and what became of each."""
 
     _seen: OrderedDict[bytes, _Seen] = attrs.field(factory=OrderedDict, init=False)
-    _budgets: Budgets = attrs.field(init=False)
-
-    @_budgets.default
-    def _full(self) -> Budgets:
-        return Budgets(_AT_ONCE, _PER_SECOND, limits.MAX_BUDGETS)
+    _budgets: Budgets = attrs.field(factory=_full_budgets, init=False)
 
     def is_new_untrusted(self, mac: bytes, path: Path, now: Seconds) -> bool:
         """Take an INIT in; False if it is a copy.
