@@ -105,7 +105,7 @@ def wan() -> Config:
 def loopback() -> Config:
     """Members on one machine: no latency, but schedulers that pause for 100 ms.
 
-    A silent process is dead to all after some two seconds (a killed one at once, by
+    A silent process is dead to all after some two seconds (a killed one in half, by
     the refused packet). Shorter suspicions saw false deaths on a busy 2-core machine.
     """
     return Config(

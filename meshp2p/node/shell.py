@@ -242,7 +242,9 @@ class Shell:
         for number, result in list(self._results.items()):
             if result.finished is None:
                 result.settle(CallFinished(number, error=Closed(reason)))
-        if self._network is not None:
+        if self._driver is not None:
+            self._driver.close()
+        elif self._network is not None:
             self._network.close()
         if self._home is not None:
             self._home.close()

@@ -119,7 +119,7 @@ class Driver:
 
     @trio.lowlevel.enable_ki_protection
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Until cancelled."""
+        """Until cancelled. The sockets stay open for a goodbye, until `close`."""
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
@@ -135,9 +135,12 @@ class Driver:
                 task_status.started()
         finally:
             self._nursery = None
-            for stream in self._streams.values():
-                stream.socket.close()
-            self._network.close()
+
+    def close(self) -> None:
+        """Close all sockets; what was written still arrives."""
+        for stream in self._streams.values():
+            stream.socket.close()
+        self._network.close()
 
     def abandon(self) -> None:
         """In a child made by fork: give the sockets back without a word to the peers."""

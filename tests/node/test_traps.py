@@ -253,15 +253,22 @@ def test_run_forever_ends_at_a_signal_and_leaves(
     alice = start("alice")
     server = run(
         """
-        from meshp2p import Node
-        node = Node("bob").start()
-        print("up")
+        import sys, threading, traceback
+        from meshp2p import Node, capability
+
+        @capability("serving", inline=True)
+        def serving() -> bool:
+            main = sys._current_frames()[threading.main_thread().ident]
+            names = [frame.name for frame in traceback.extract_stack(main)]
+            return "run_forever" in names and names[-1] == "wait"
+
+        node = Node("bob", capabilities=[serving]).start()
         node.run_forever()
         print("over")
         """
     )
-    assert server.line() == "up"
-    eventually(lambda: handles(alice.members()) == {"alice", "bob"})
+    eventually(lambda: handles(alice.members()) == {"alice", "bob"}, within=15)
+    eventually(lambda: alice.call("serving"))
 
     server.signal(number)
 
