@@ -25,7 +25,7 @@ class Config:
         gossip_interval: Pause between rounds of gossip while there is news.
         gossip_fanout: Members told in each round.
         retransmit_multiplier: News is sent ceil(this x ln(n + 1)) times (smooth, no
-            steps at powers of ten: membership page, 6.4).
+            steps at powers of ten, where others lose members).
         sync_patience: A view hash that differs for this long is mended by a full sync.
         sync_interval: At most one full sync in each, jittered.
         lost_retry_interval: One lost member or seed is tried again in each, for ever.
@@ -44,7 +44,7 @@ class Config:
         drain_timeout: `stop()` waits this long for running handlers.
         handler_slots: Handlers at once; each capability may set a smaller `limit`.
         handler_queue: Calls waiting for a slot; more are `Overloaded`.
-        clock_tolerance: Credentials are judged this generously (transport page, 4b).
+        clock_tolerance: Credentials are judged this generously.
         ballot_skew: An elector signs no vote whose wall time is further off than this.
     """
 

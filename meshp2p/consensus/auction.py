@@ -54,7 +54,7 @@ CLAIM: Final = "!auction.result"
 """Body: [task id, epoch]. Answer, once the work is done: [signed note, encoded result]."""
 
 DEFAULT_BIDDERS: Final = 8
-"""Members asked when nobody says how many (coordination page 3.3)."""
+"""Members asked when nobody says how many."""
 
 _MILLISECONDS: Final = 1_000
 _CLAIMS: Final = 2

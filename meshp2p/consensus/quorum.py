@@ -37,7 +37,7 @@ class Rule:
         threshold_ppm: Least share of W that an option needs to win.
         participation_ppm: Least share of W that must have cast a ballot.
 
-    Source: coordination page 3.4; Malkhi and Reiter, "Byzantine quorum systems" (1998).
+    Source: Malkhi and Reiter, "Byzantine quorum systems" (1998).
     """
 
     weight: int

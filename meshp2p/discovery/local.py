@@ -3,7 +3,7 @@
 Each running node holds the lock of its own entry, so an entry whose lock is free belongs
 to a process that is gone, however it ended. Whoever notices removes it.
 
-Source: `design/details.md`, "Finding each other on one machine"; flock(2).
+Source: flock(2), rename(2).
 """
 
 from __future__ import annotations

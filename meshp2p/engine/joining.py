@@ -1,6 +1,7 @@
 """Finding the first member: seeds and entries of the local directory, tried for ever.
 
-Source: `design/details.md`, "Finding each other on one machine"; membership page, 6.6.
+Pauses grow from half a second to half a minute, so that a mesh that was torn apart
+finds together again without anybody's help.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Calls that this node makes: what is known of each, and what may be done when one fails.
 
 At most once by default. A call is tried on another member only if it certainly did
-not run, or may run twice (README of the design, section 7).
+not run, or may run twice.
 """
 
 from __future__ import annotations

@@ -13,7 +13,8 @@ from meshp2p.ids import NodeId, check_name, parse_id
 from meshp2p.wire.messages import ON_MESSAGE
 
 _SAMPLE = 4
-"""Members compared for each call: more choices hardly help (coordination page, 2.2)."""
+"""Members compared for each call: two choices already take most of the gain (Mitzenmacher,
+"The power of two choices in randomized load balancing", 2001)."""
 
 
 @attrs.frozen

@@ -3,7 +3,7 @@
 One SQLite file and one thread that writes it. All writes that are asked for while a
 commit runs go into the next one (group commit), so that a busy node pays for few syncs.
 
-Source: `design/coordination.md`, 3.2; SQLite, "Write-Ahead Logging" and "How To Corrupt
+Source: SQLite, "Write-Ahead Logging" and "How To Corrupt
 An SQLite Database File".
 """
 

@@ -1,7 +1,7 @@
 """Bare non-blocking sockets: drained until they would block, written until they are full.
 
-A socket object that waits on each call takes four times as long (peers page, section
-5), so only readiness is awaited, and everything else happens without waiting.
+Waiting on each call would cost more than the call itself, so only readiness is awaited,
+and everything else happens without waiting.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     "m2p" version8 flags8 suite8 | len16 noise 1 | mac1 16 | len16 noise 2 | ...
 
 Whoever cannot show the first mac gets not one byte back.
-Source: the transport page, 4e; `docs/architecture.md` follows a request through it.
+Source: `docs/protocol.md`; `docs/architecture.md` follows a request through it.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Everything a stranger sends ends here, counted, without an answer. A session's path
 follows the newest authentic datagram. Make before break: a replaced session still
-opens what is on its way. Source: the transport page, 4c and 4d.
+opens what is on its way. Source: `docs/protocol.md`.
 """
 
 from __future__ import annotations

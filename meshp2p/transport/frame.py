@@ -5,7 +5,7 @@
 Bit 6 of the type says that the stream's direction ends with this frame. Types from
 0x80 on may be skipped by whoever does not know them; others close the connection.
 Streams of whoever connected are odd, of whoever accepted even, 0 is the connection.
-Source: the transport page, 4e.
+Source: `docs/protocol.md`; HTTP/2 (RFC 9113) for the shape.
 """
 
 from __future__ import annotations

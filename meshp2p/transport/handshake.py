@@ -3,7 +3,7 @@
 IKpsk2 when the other's transport key is known, XXpsk3 otherwise. Each side's
 credential chain travels inside the handshake, sealed; a peer exists for this node
 only once the chain proves the very key that the handshake used.
-Source: the transport page, 4b and 4c; the Noise Protocol Framework, revision 34.
+Source: the Noise Protocol Framework, revision 34; `docs/protocol.md`.
 """
 
 from __future__ import annotations

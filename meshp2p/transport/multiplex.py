@@ -2,7 +2,7 @@
 
 A request or answer that fits is one frame. A longer one goes in pieces, as fast as
 its receiver gives credit; so urgent frames overtake it, and a slow reader holds up
-nobody else. Source: the transport page, 4e.
+nobody else. Source: `docs/protocol.md`.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@
     DATA    type8 flags8 rsv16 receiver32 counter64 | ciphertext | tag 16
 
 `type8` holds the version in its upper four bits. COOKIE, RELAY, PUNCH and HINT are
-reserved. Source: the transport page, 4d; WireGuard's protocol for the shape.
+reserved. Source: `docs/protocol.md`; WireGuard's protocol for the shape.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One datagram session: keys of both directions, counters, replay window.
 
 An idle session is 64 bytes of keys and its window; cipher objects are kept only for
-the busiest. Source: the transport page, 4d.
+the busiest. Source: `docs/protocol.md`.
 """
 
 from __future__ import annotations
