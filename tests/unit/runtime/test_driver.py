@@ -105,9 +105,20 @@ async def look_up(_host: str, _port: int) -> list[Address]:
     raise RuntimeError("can't start new thread")
 
 
+_made: list[Driver] = []
+
+
+@pytest.fixture(autouse=True)
+def _closed_drivers() -> Iterator[None]:
+    """Sockets outlive `run`, for a goodbye; whoever made a driver closes it."""
+    yield
+    while _made:
+        _made.pop().abandon()
+
+
 def driver_of(script: Script) -> Driver:
     """A driver of this script on loopback."""
-    return Driver(
+    driver = Driver(
         cast("Engine", script),
         network=bind(["127.0.0.1"], 0),
         journal=Nothing(),
@@ -116,6 +127,8 @@ def driver_of(script: Script) -> Driver:
         announce=lambda _: None,
         wall=lambda: 0.0,
     )
+    _made.append(driver)
+    return driver
 
 
 @contextmanager
