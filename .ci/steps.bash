@@ -15,7 +15,7 @@ began=$SECONDS
 finish() {
   local status=$?
   cd /
-  rm -rf "$home"
+  rm -rf "$home" 2>/dev/null || { sleep 1; rm -rf "$home" || true; } # a killed program may still write its coverage
   if [ "$status" -ne 0 ]; then
     echo "FAILED after $((SECONDS - began)) s${current:+, at: $current}" >&2
   fi
