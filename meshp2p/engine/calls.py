@@ -118,7 +118,7 @@ class Calls:
         head = make_head(
             self._core.rng,
             target.method,
-            remaining=deadline - now,
+            remaining=0.0,  # known when it leaves
             cause=cause,
             own_id=self._core.identity.node_id,
             key=key,
@@ -166,12 +166,16 @@ class Calls:
             self._send(request, peer, now)
 
     def _send(self, request: Request, peer: NodeId, now: Seconds) -> None:
-        on_answer = functools.partial(self._receive_answer, request, peer)
-        on_lost = functools.partial(self._receive_loss, request, peer)
         one_way = bool(request.head.flags & messages.FLAG_ONE_WAY)
-        data = join_head(request.head.packed(), request.body)
-        errand = Errand(data, request.answer_limit, on_answer, on_lost, one_way=one_way)
-        errand.life = request.life
+        errand = Errand(
+            request.number,
+            join_head(request.head.packed(), request.body),
+            request.answer_limit,
+            self._receive_answer,
+            self._receive_loss,
+            one_way,
+            request.life,
+        )
         self._errands[request.number] = errand
         self._links.send(peer, errand, route=self._route_to, now=now)
         if one_way and not request.finished:
@@ -193,16 +197,28 @@ class Calls:
             self._local_jobs.pop(request.number, None)
             self._succeed(request, b"", now)
 
-    def _receive_answer(self, request: Request, peer: NodeId, data: bytes, now: Seconds) -> None:
+    def _request_of(self, errand: Errand) -> Request | None:
+        """Whose it is, unless that is settled, or is being tried elsewhere."""
+        if self._errands.get(errand.number) is not errand:
+            return None
+        return self._open.get(errand.number)
+
+    def _receive_answer(self, errand: Errand, data: bytes, now: Seconds) -> None:
+        request = self._request_of(errand)
+        if request is None or request.peer is None:
+            return
         try:
             raw_head, body = split_head_untrusted(data)
             head = ResponseHead.from_untrusted(raw_head)
-            self._receive_head(request, peer, head, body, now)
+            self._receive_head(request, request.peer, head, body, now)
         except WireError as error:
             self._core.counters["answer_malformed"] += 1
             request.sent = True
-            request.peer_name = self._swim.name_of(peer)
+            request.peer_name = self._name_of(request)
             self._fail(request, broken_answer(request, error), now)
+
+    def _name_of(self, request: Request) -> str:
+        return "" if request.peer is None else self._swim.name_of(request.peer)
 
     def _receive_head(
         self, request: Request, peer: NodeId, head: ResponseHead, body: bytes, now: Seconds
@@ -222,19 +238,17 @@ class Calls:
         else:
             self._fail(request, error, now)
 
-    def _receive_loss(
-        self, request: Request, peer: NodeId, reason: str, now: Seconds, *, sent: bool
-    ) -> None:
-        if request.finished or request.peer != peer:
+    def _receive_loss(self, errand: Errand, reason: str, now: Seconds, *, sent: bool) -> None:
+        request = self._request_of(errand)
+        if request is None or request.peer is None:
             return
         request.sent = sent
-        request.peer_name = self._swim.name_of(peer)
-        request.idempotent = self._swim.may_run_twice(peer, request.target.method)
+        request.peer_name = self._name_of(request)
+        request.idempotent = self._swim.may_run_twice(request.peer, request.target.method)
         error = request.lost(reason)
         if sent:
             request.doubt, request.doubtful = True, error
-            errand = self._errands.get(request.number)
-            request.life = None if errand is None else errand.carried_to
+            request.life = errand.carried_to
         self._fail_or_retry(request, error, now, maybe_executed=sent)
 
     def _fail_or_retry(

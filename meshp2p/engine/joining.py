@@ -88,7 +88,10 @@ class Joining:
 
     def next_deadline(self) -> Seconds:
         """When `receive_deadline` has something to do."""
-        return min((seed.next_try for seed in self._seeds), default=float("inf"))
+        soonest = float("inf")
+        for seed in self._seeds:
+            soonest = min(soonest, seed.next_try)
+        return soonest
 
     def receive_deadline(self, *, now: Seconds) -> None:
         """Try seeds whose pause is over; a seed that is a member rests."""

@@ -17,7 +17,7 @@ from meshp2p.transport.endpoint import Route
 class OnLost(Protocol):
     """What an errand's owner hears when the connection is gone."""
 
-    def __call__(self, reason: str, now: Seconds, /, *, sent: bool) -> None:
+    def __call__(self, errand: Errand, reason: str, now: Seconds, /, *, sent: bool) -> None:
         """`sent`: whether the request had left this process."""
 
 
@@ -26,14 +26,16 @@ class Errand:
     """One request, wherever it is between this node and the other.
 
     Args:
-        on_answer: Called with the answer's bytes (`wire.messages.join_head`).
-        on_lost: Called with the reason and whether the request had left.
+        number: Its owner's, to know it again.
+        on_answer: Called with the errand and the answer's bytes (`wire.messages.join_head`).
+        on_lost: Called with the errand, the reason and whether the request had left.
         life: Transport key of the only process that may have it; None for any.
     """
 
+    number: int
     data: bytes
     answer_limit: int
-    on_answer: Callable[[bytes, Seconds], None]
+    on_answer: Callable[[Errand, bytes, Seconds], None]
     on_lost: OnLost
     one_way: bool = False
     life: bytes | None = None

@@ -69,7 +69,7 @@ class Links:
         if link is None:
             link = self._dial(route(peer), peer, now)
             if link is None:
-                errand.on_lost("no address of it is known", now, sent=False)
+                errand.on_lost(errand, "no address of it is known", now, sent=False)
                 return
         self._carry(link, errand, now)
 
@@ -86,10 +86,10 @@ class Links:
             return
         mux = link.connection.mux
         if mux.is_full:
-            errand.on_lost("its connection is full", now, sent=False)
+            errand.on_lost(errand, "its connection is full", now, sent=False)
             return
         if errand.life not in (None, link.connection.peer_key):
-            errand.on_lost("it has restarted meanwhile", now, sent=False)
+            errand.on_lost(errand, "it has restarted meanwhile", now, sent=False)
             return
         errand.link = link
         errand.stream = mux.request(
@@ -214,7 +214,7 @@ class Links:
             if type(arrival) is AnswerArrived:
                 errand = link.pending.pop(arrival.stream, None)
                 if errand is not None:
-                    errand.on_answer(arrival.data, now)
+                    errand.on_answer(errand, arrival.data, now)
             elif type(arrival) is RequestArrived:
                 self._on_request(link, arrival.stream, arrival.data, now)
             elif type(arrival) is ResetArrived:
@@ -233,7 +233,7 @@ class Links:
         if errand is not None:
             busy = reset.code == frame.BUSY
             reason = "it has too many requests open" if busy else "it gave the request up"
-            errand.on_lost(reason, now, sent=not busy)
+            errand.on_lost(errand, reason, now, sent=not busy)
         self._on_request(link, reset.stream, None, now)
 
     def closed(self, stream: StreamId, reason: str, *, now: Seconds) -> None:
@@ -340,7 +340,6 @@ class Links:
     def _lose(self, link: Link, reason: str, now: Seconds, *, closed: bool = False) -> None:
         """Drop a link; every errand on it learns whether it had left."""
         self._leaving.pop(link.stream, None)
-        self._leaving.pop(link.stream, None)
         if self._links.pop(link.stream, None) is None:
             return
         self._forget_unproved(link)
@@ -350,9 +349,9 @@ class Links:
         if not closed:
             self._core.emit(CloseStream(link.stream, flush=False))
         for errand in link.waiting:
-            errand.on_lost(reason, now, sent=False)
+            errand.on_lost(errand, reason, now, sent=False)
         for errand in list(link.pending.values()):
-            errand.on_lost(reason, now, sent=True)
+            errand.on_lost(errand, reason, now, sent=True)
         if link.peer is not None:
             self._on_gone(link, reason, now)
 
@@ -410,7 +409,6 @@ class Links:
     def _retire(self, link: Link) -> None:
         """Close what nobody uses; this is no sign of death."""
         self._links.pop(link.stream, None)
-        self._leaving.pop(link.stream, None)
         self._leaving.pop(link.stream, None)
         if link.peer is not None and self._to.get(link.peer) is link:
             del self._to[link.peer]

@@ -104,16 +104,16 @@ class Syncing:
         )
         number = self._core.next_number()
 
-        def on_answer(data: bytes, now: Seconds) -> None:
-            self._settle(number)
+        def on_answer(errand: Errand, data: bytes, now: Seconds) -> None:
+            self._settle(errand.number)
             self._receive(errand, data, on_records, now)
 
-        def on_lost(_reason: str, _now: Seconds, *, sent: bool) -> None:  # noqa: ARG001  # it will be asked again
-            self._settle(number)
+        def on_lost(errand: Errand, _reason: str, _now: Seconds, *, sent: bool) -> None:  # noqa: ARG001  # it will be asked again
+            self._settle(errand.number)
             self._core.counters["sync_lost"] += 1
 
         data = join_head(head.packed(), body())
-        errand = Errand(data, limits.MAX_SYNC_BODY, on_answer, on_lost)
+        errand = Errand(number, data, limits.MAX_SYNC_BODY, on_answer, on_lost)
         self._open[number] = (errand, peer)
         self._deadlines.set(number, now + _TIMEOUT)
         if peer is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections.abc import Sequence
 
 import attrs
 
@@ -20,6 +21,14 @@ class _Holders:
 
     alive: dict[NodeId, bool] = attrs.field(factory=dict)
     suspect: dict[NodeId, bool] = attrs.field(factory=dict)
+    listed: list[NodeId] = attrs.field(factory=list)
+    callable: list[NodeId] = attrs.field(factory=list)
+
+    def list_again(self) -> None:
+        """Lists are asked for at every call, and change only with the members."""
+        both = (*self.alive.items(), *self.suspect.items())
+        self.listed = [node_id for node_id, _ in both]
+        self.callable = [node_id for node_id, calls in both if calls]
 
 
 @attrs.define
@@ -39,7 +48,7 @@ class Directory:
     _shown: list[str] = attrs.field(factory=list, init=False)
     _by_shown: dict[str, NodeId] = attrs.field(factory=dict, init=False)
 
-    def find(self, capability: str, *, callable_only: bool = False) -> list[NodeId]:
+    def find(self, capability: str, *, callable_only: bool = False) -> Sequence[NodeId]:
         """Members that announce it: the alive first, then the suspected.
 
         Whoever drains is left out, since it wants no new calls.
@@ -47,11 +56,15 @@ class Directory:
         Args:
             callable_only: Leave out whoever announces it as a label without handler.
         """
-        return _listed(self._capabilities.get(capability), callable_only=callable_only)
+        holders = self._capabilities.get(capability)
+        if holders is None:
+            return []
+        return holders.callable if callable_only else holders.listed
 
-    def by_handle(self, handle: str) -> list[NodeId]:
+    def by_handle(self, handle: str) -> Sequence[NodeId]:
         """Members called so, several if they are replicas: the alive first."""
-        return _listed(self._handles.get(handle), callable_only=False)
+        holders = self._handles.get(handle)
+        return [] if holders is None else holders.listed
 
     def by_prefix(self, prefix: str) -> list[NodeId]:
         """Members whose id, as shown, begins so."""
@@ -103,20 +116,12 @@ class Directory:
             _delete(self._capabilities, capability.name, node_id)
 
 
-def _listed(holders: _Holders | None, *, callable_only: bool) -> list[NodeId]:
-    if holders is None:
-        return []
-    if not callable_only:
-        return [*holders.alive, *holders.suspect]
-    both = (*holders.alive.items(), *holders.suspect.items())
-    return [node_id for node_id, calls in both if calls]
-
-
 def _insert(
     index: dict[str, _Holders], name: str, node_id: NodeId, entry: _Entry, *, calls: bool
 ) -> None:
     holders = index.setdefault(name, _Holders())
     (holders.suspect if entry.suspect else holders.alive)[node_id] = calls
+    holders.list_again()
 
 
 def _delete(index: dict[str, _Holders], name: str, node_id: NodeId) -> None:
@@ -125,5 +130,6 @@ def _delete(index: dict[str, _Holders], name: str, node_id: NodeId) -> None:
         return
     holders.alive.pop(node_id, None)
     holders.suspect.pop(node_id, None)
-    if not holders.alive and not holders.suspect:
+    holders.list_again()
+    if not holders.listed:
         del index[name]

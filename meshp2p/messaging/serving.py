@@ -18,7 +18,7 @@ from meshp2p.ids import NodeId, Seconds
 from meshp2p.messaging.deadlines import Deadlines
 from meshp2p.messaging.duplicates import Answered, Duplicates, Key
 from meshp2p.wire import limits, messages
-from meshp2p.wire.messages import RequestHead, ResponseHead, pack_error
+from meshp2p.wire.messages import RequestHead, ResponseHead, pack_error, response_head
 
 _RETRY_AFTER_MS: Final = 100
 _FINAL: Final = (messages.OK, messages.REMOTE_ERROR, messages.REFUSED)
@@ -323,4 +323,4 @@ class Serving:
             return
         job.answered = True
         retry_after = _RETRY_AFTER_MS if status == messages.OVERLOADED else 0
-        job.reply(ResponseHead(status, started, self._load, retry_after), body)
+        job.reply(response_head(status, started, self._load, retry_after), body)

@@ -36,7 +36,7 @@ Command = Callable[[Engine], int]
 StateFilter = Literal["alive", "suspect", "dead", "left", "all"]
 
 
-@attrs.frozen
+@attrs.define  # not frozen: made for every call, and freezing doubles the cost
 class CallPlan:
     """A checked call: what to tell the engine, and what to make of the answer."""
 

@@ -275,11 +275,14 @@ class Driver:
         """
         self._perform()
         self._unflushed += 1
-        if self.engine.open_requests <= 1 or self._unflushed >= _BATCH:
+        if self._unflushed >= _BATCH:
             self._flush()
         elif not self._flush_soon:
-            self._flush_soon = True
-            self._flush_wanted.set()
+            if self.engine.open_requests <= 1:
+                self._flush()
+            else:
+                self._flush_soon = True
+                self._flush_wanted.set()
 
     @trio.lowlevel.enable_ki_protection
     async def _flush_when_wanted(self) -> None:

@@ -353,7 +353,9 @@ class Endpoint:
 
     def next_deadline(self) -> Seconds:
         """When `receive_deadline` has something to do."""
-        soonest = min((b.next_try for b in self._attempts.values()), default=float("inf"))
+        soonest = float("inf")
+        for begun in self._attempts.values():
+            soonest = min(soonest, begun.next_try)
         for confirmation in self._confirmations.values():
             soonest = min(soonest, confirmation.next_try)
         for half_made in (self._answers.oldest(), self._sessions.oldest_unconfirmed()):

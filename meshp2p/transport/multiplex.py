@@ -89,7 +89,6 @@ class Multiplexer:
         self._incoming: dict[int, _Incoming] = {}
         self._expected: dict[int, int] = {}
         self._unanswered: set[int] = set()
-        self._in_use = (self._unanswered, self._incoming, self._frames, self._outgoing)
         self._held = 0
         self._unread = 0
         self.peer_goes_away = False
@@ -200,15 +199,18 @@ class Multiplexer:
         while self._control and len(self._control[0]) <= room:
             taken.append(self._control.popleft())
             room -= len(taken[-1])
-        while self._frames and not self._control:
-            stream, piece = self._frames.popitem(last=False)
-            if len(piece) > room:
-                self._frames[stream] = piece
-                self._frames.move_to_end(stream, last=False)
+        frames, parity = self._frames, self._own_parity
+        while frames and not self._control:
+            stream, piece = frames.popitem(last=False)
+            size = len(piece)
+            if size > room:
+                frames[stream] = piece
+                frames.move_to_end(stream, last=False)
                 break
-            self._has_left(stream, len(piece) - _FRAME_HEADER)
+            if stream & 1 != parity:  # an answer; `_has_left`, without the call
+                self._unread -= size - _FRAME_HEADER
             taken.append(piece)
-            room -= len(piece)
+            room -= size
         while self._bulk and room > _FRAME_HEADER and not (self._control or self._frames):
             taken.append(self._next_piece(room - _FRAME_HEADER))
             room -= len(taken[-1])
@@ -266,17 +268,23 @@ class Multiplexer:
     ) -> None:
         if self._is_own(stream) or stream == 0:
             raise WireError("a stream opened with our own numbers")
-        if any(stream in using for using in self._in_use):
+        unanswered, incoming = self._unanswered, self._incoming
+        if (
+            stream in unanswered
+            or stream in incoming
+            or stream in self._frames
+            or stream in self._outgoing
+        ):
             raise WireError("a stream opened twice")
-        waiting = len(self._unanswered) + len(self._incoming)
+        waiting = len(unanswered) + len(incoming)
         if waiting >= limits.MAX_STREAMS or self._unread > limits.MAX_REASSEMBLY:
             self.reset(stream, frame.BUSY)
             return
         if end:
-            self._unanswered.add(stream)
+            unanswered.add(stream)
             arrivals.append(RequestArrived(stream, body))
             return
-        self._incoming[stream] = _Incoming(limits.MAX_BODY + limits.MAX_HEAD)
+        incoming[stream] = _Incoming(limits.MAX_BODY + limits.MAX_HEAD)
         self._receive_piece(stream, body, arrivals, end=False)
 
     def _receive_data(

@@ -6,6 +6,7 @@ is preceded by its length in 16 bits and followed by the body: `join_head`.
 
 from __future__ import annotations
 
+import functools
 from typing import Final, cast
 
 import attrs
@@ -38,6 +39,8 @@ _RESPONSE_FIELDS: Final = 5
 _LENGTH_BYTES: Final = 2
 _MAX_TEXT: Final = 256
 _U64: Final = 1 << 64
+_SHORT: Final = 16
+"""Bytes: almost every response head is as short, and few different ones are."""
 
 
 @attrs.define
@@ -130,9 +133,9 @@ class RequestHead:
             codec.check_shape_untrusted(self.metadata)
 
 
-@attrs.define
+@attrs.frozen
 class ResponseHead:
-    """How it went.
+    """How it went. Equal ones are shared: leave `metadata` as it is.
 
     Args:
         status: `OK` or one number per error.
@@ -150,9 +153,11 @@ class ResponseHead:
 
     def packed(self) -> bytes:
         """The array as it travels."""
-        return codec.pack(
-            [self.status, self.started, self.load, self.retry_after_ms, self.metadata]
-        )
+        if self.metadata or self.retry_after_ms:
+            return codec.pack(
+                [self.status, self.started, self.load, self.retry_after_ms, self.metadata]
+            )
+        return _packed_short(self.status, self.started, self.load)
 
     @classmethod
     def from_untrusted(cls, data: bytes) -> ResponseHead:
@@ -161,18 +166,36 @@ class ResponseHead:
         Raises:
             WireError: And nothing else, whatever `data` holds.
         """
-        fields = codec.unpack_head_untrusted(data, _RESPONSE_FIELDS)
-        status, started, load, retry_after, metadata = fields[:_RESPONSE_FIELDS]
-        for number in (status, load, retry_after):
-            if type(number) is not int or not 0 <= number < _U64:
-                raise WireError("a response head with a bad number")
-        if type(started) is not bool or type(metadata) is not dict:
-            raise WireError("a response head with a bad field")
-        if metadata:
-            codec.check_shape_untrusted(metadata)
-        return cls(
-            cast("int", status), started, cast("int", load), cast("int", retry_after), metadata
-        )
+        return _read_short_untrusted(data) if len(data) <= _SHORT else _read_untrusted(data)
+
+
+def _read_untrusted(data: bytes) -> ResponseHead:
+    fields = codec.unpack_head_untrusted(data, _RESPONSE_FIELDS)
+    status, started, load, retry_after, metadata = fields[:_RESPONSE_FIELDS]
+    for number in (status, load, retry_after):
+        if type(number) is not int or not 0 <= number < _U64:
+            raise WireError("a response head with a bad number")
+    if type(started) is not bool or type(metadata) is not dict:
+        raise WireError("a response head with a bad field")
+    if metadata:
+        codec.check_shape_untrusted(metadata)
+    return ResponseHead(
+        cast("int", status), started, cast("int", load), cast("int", retry_after), metadata
+    )
+
+
+_read_short_untrusted = functools.lru_cache(maxsize=256)(_read_untrusted)
+
+
+@functools.lru_cache(maxsize=256)
+def response_head(status: int, started: bool, load: int, retry_after_ms: int) -> ResponseHead:  # noqa: FBT001  # as on the wire
+    """The head without metadata, made once: there are few different ones."""
+    return ResponseHead(status, started, load, retry_after_ms)
+
+
+@functools.lru_cache(maxsize=256)
+def _packed_short(status: int, started: bool, load: int) -> bytes:  # noqa: FBT001  # as on the wire
+    return codec.pack([status, started, load, 0, {}])
 
 
 def join_head(head: bytes, body: bytes) -> bytes:

@@ -63,13 +63,13 @@ def _send(sender: Node, to: Node, data: bytes, answers: list[bytes]) -> None:
 
     def act(engine: Engine, now: float) -> None:
         links = engine._links  # noqa: SLF001  # what a bad member would do
-        errand = Errand(data, 1000, lambda answer, _now: answers.append(answer), _ignore)
+        errand = Errand(0, data, 1000, lambda _, answer, _now: answers.append(answer), _ignore)
         links.send(to.id, errand, route=engine._syncing._route_to, now=now)  # noqa: SLF001
 
     sender.feed(act)
 
 
-def _ignore(_reason: str, _now: float, *, sent: bool) -> None:
+def _ignore(_errand: Errand, _reason: str, _now: float, *, sent: bool) -> None:
     """Nobody waits."""
     del sent
 
