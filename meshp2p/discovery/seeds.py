@@ -31,11 +31,12 @@ _LOOKUPS_AT_ONCE: Final = 4
 _lookups: trio.lowlevel.RunVar[trio.CapacityLimiter] = trio.lowlevel.RunVar("meshp2p lookups")
 
 
-def parse_seed(text: str) -> tuple[str, int]:
+def parse_seed(text: object, argument: str = "seed") -> tuple[str, int]:
     """Read where another node listens; without a port it is 6374.
 
     Args:
         text: `name`, `name:port`, `10.0.0.7:6374`, `[2001:db8::7]:6374`.
+        argument: What the user calls it.
 
     Returns:
         Host name or numeric address (no brackets), and port.
@@ -43,12 +44,14 @@ def parse_seed(text: str) -> tuple[str, int]:
     Raises:
         UsageError: Names the value and what is allowed.
     """
-    host, port = _split("seed", text)
+    host, port = _split(argument, text)
     if port == 0:
-        raise UsageError(f"seed={text!r}: nobody listens on port 0; allowed are 1 to {_MAX_PORT}")
+        raise UsageError(
+            f"{argument}={text!r}: nobody listens on port 0; allowed are 1 to {_MAX_PORT}"
+        )
     numeric = _numeric(host)
     if host == "" or (numeric and (numeric.is_unspecified or numeric.is_multicast)):
-        raise UsageError(f"seed={text!r} names no host: write the address of one node")
+        raise UsageError(f"{argument}={text!r} names no host: write the address of one node")
     return host, port
 
 

@@ -75,6 +75,8 @@ class Answers:
         def reply(answer: ResponseHead, body: bytes) -> None:
             if not one_way:
                 self._answer(link, stream, answer, body)
+            elif not answer.started:
+                self._core.counters["message_dropped"] += 1
 
         number = self._serving.take(
             head, body, caller=peer, caller_handle=self._name_of(peer), reply=reply, now=now

@@ -69,7 +69,10 @@ def check_settings(  # noqa: PLR0913  # the constructor's arguments
     if isinstance(capabilities, str) or not isinstance(capabilities, Iterable):
         raise UsageError(f"capabilities={capabilities!r}: allowed is a list of functions and texts")
     for what in capabilities:
-        registry.add(what)
+        before = len(registry.capabilities)
+        name = registry.add(what).info.name
+        if len(registry.capabilities) == before:
+            raise UsageError(f"capabilities: {name!r} twice; one of them would never be called")
     shared = mesh is not None
     hosts, port = _bound(bind, shared=shared)
     local_only = all(is_loopback_host(host) for host in hosts)
@@ -91,7 +94,7 @@ def check_settings(  # noqa: PLR0913  # the constructor's arguments
         hosts=hosts,
         port=port,
         port_is_a_wish=bind is None,
-        advertise=None if advertise is None else parse_seed(str(advertise)),
+        advertise=None if advertise is None else parse_seed(advertise, "advertise"),
         config=config or for_profile(chosen),  # type: ignore[arg-type]  # checked above
         state_dir=_path("state_dir", state_dir),
         ephemeral=guest or identity == "ephemeral",
@@ -130,7 +133,7 @@ def _bound(bind: object, *, shared: bool) -> tuple[tuple[str, ...], int]:
 def _seeds(seeds: object, *, shared: bool) -> tuple[tuple[str, int], ...]:
     if isinstance(seeds, str) or not isinstance(seeds, Sequence):
         raise UsageError(f"seeds={seeds!r}: allowed is a list of 'host:port'")
-    parsed = tuple(parse_seed(seed) for seed in seeds)
+    parsed = tuple(parse_seed(seed, "seeds") for seed in seeds)
     for (host, _), seed in zip(parsed, seeds, strict=True):
         if not shared and not is_loopback_host(host):
             raise UsageError(

@@ -113,6 +113,11 @@ def capability(
     info = CapabilityInfo(name, version, limit, handler=True, idempotent=idempotent, tags=texts)
 
     def declare(function: F) -> F:
+        if inspect.ismethod(function):
+            raise UsageError(
+                f"{_shown(function)} is bound to an object already: decorate it in its class, and "
+                "give the node the object's method"
+            )
         handler = read_handler(function, inline=inline, on_trio=loop == "trio")
         setattr(function, _MARK, Declared(info, handler))
         return function
@@ -149,11 +154,18 @@ def declared(what: object) -> Declared:
         return Declared(CapabilityInfo(check_name("capability", what), handler=False), None)
     mark = getattr(what, _MARK, None)
     if isinstance(mark, Declared):
-        return mark
+        return mark if mark.handler is None or not inspect.ismethod(what) else _bound(mark, what)
     raise UsageError(
         f"capability={what!r}: allowed are functions decorated with @capability('name'), and "
         "texts for labels without a handler"
     )
+
+
+def _bound(mark: Declared, method: Callable[..., Any]) -> Declared:
+    """What was declared in a class, for one of its objects."""
+    mode = "" if mark.handler is None else mark.handler.mode
+    handler = read_handler(method, inline=mode == "inline", on_trio=mode == "trio")
+    return Declared(mark.info, handler)
 
 
 def read_handler(

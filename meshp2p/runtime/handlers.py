@@ -31,6 +31,11 @@ INLINE_BUDGET: Final = 0.005
 _NOBODY: Final = codec.pack(None)
 _UNASKED: Final = {"?bid": write_bid(Bid())}
 """Who registers no `on_bid` bids price 0 with its own load; no `on_vote` abstains."""
+_UNTOLD: Final = {
+    "?bid": "an on_bid handler raised, so there is no bid",
+    "?vote": "an on_vote handler raised, so there is no ballot",
+}
+"""Questions whose asker learns that there is no answer, but not why."""
 
 
 @attrs.frozen
@@ -103,7 +108,7 @@ class Runner:
         try:
             found = self._prepare(invoke)
         except BaseException as error:  # noqa: BLE001  # arguments run users' validators
-            return self._failure(error)
+            return self._failure(invoke, error)
         if found is None:
             return messages.OK, _UNASKED.get(invoke.method, _NOBODY)
         handler, args, kwargs, context, write = found
@@ -112,14 +117,14 @@ class Runner:
         run = _Run(invoke.call, context)
         work = functools.partial(handler.function, *args, **kwargs)
         if self.nursery is None:
-            return self._failure(RuntimeError("the node is stopping"))
+            return self._failure(invoke, RuntimeError("the node is stopping"))
         if handler.mode == "thread":
             self.nursery.start_soon(self._run_in_thread, run, invoke, work, write)
         elif handler.mode == "async" and self._asyncio_loop is not None:
             try:
                 loop = self._asyncio_loop()
             except RuntimeError as error:  # the system gives this process no more threads
-                return self._failure(error)
+                return self._failure(invoke, error)
             self._start_on_asyncio(loop, run, invoke, work, write)
         else:
             self.nursery.start_soon(self._run_on_trio, run, invoke, work, write)
@@ -203,7 +208,7 @@ class Runner:
         try:
             outcome = messages.OK, write(handler.function(*args, **kwargs))
         except BaseException as error:  # noqa: BLE001  # whatever a user's function raises
-            outcome = self._failure(error)
+            outcome = self._failure(invoke, error)
         finally:
             CAUSE.reset(token)
         took = trio.current_time() - began
@@ -223,7 +228,7 @@ class Runner:
             try:
                 return messages.OK, write(work())
             except BaseException as error:  # noqa: BLE001  # whatever a user's function raises
-                return self._failure(error)
+                return self._failure(invoke, error)
 
         if self._limiter is None:
             self._limiter = trio.CapacityLimiter(self._slots)
@@ -232,7 +237,7 @@ class Runner:
                 in_thread, limiter=self._limiter, abandon_on_cancel=True
             )
         except RuntimeError as error:  # the system gives this process no more threads
-            outcome = self._failure(error)
+            outcome = self._failure(invoke, error)
         self._finish(run, *outcome)
 
     async def _run_on_trio(
@@ -250,7 +255,7 @@ class Runner:
         except BaseException as error:  # whatever a user's function raises
             if _ends_all(error):
                 raise
-            outcome = self._failure(error)
+            outcome = self._failure(invoke, error)
         self._finish(run, *outcome)
 
     def _start_on_asyncio(
@@ -270,7 +275,7 @@ class Runner:
             except BaseException as error:  # whatever a user's function raises
                 if isinstance(error, asyncio.CancelledError) or is_ctrl_c(error):
                     raise
-                return self._failure(error)
+                return self._failure(invoke, error)
 
         def over(outcome: tuple[int, bytes] | None) -> None:
             status, body = outcome or (messages.DEADLINE, b"")
@@ -319,7 +324,14 @@ class Runner:
         if self._runs.pop(run.call, None) is not None:
             self._returned(run.call, status, body)
 
-    def _failure(self, error: BaseException) -> tuple[int, bytes]:
+    def _failure(self, invoke: Invoke, error: BaseException) -> tuple[int, bytes]:
+        """What the caller is told; where no caller asks, the log is."""
+        what = _UNTOLD.get(invoke.method, "a message's handler raised")
+        head = invoke.request
+        one_way = isinstance(head, RequestHead) and head.flags & messages.FLAG_ONE_WAY
+        if one_way or invoke.method in _UNTOLD:
+            fields = (("error", safe_text(lambda: repr(error))),)
+            self._log(Log("error", what, fields))
         return outcome_of(error, show_traceback=self._show_tracebacks)
 
 

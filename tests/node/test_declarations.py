@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from meshp2p import Node, UsageError, capability
+from meshp2p import Context, Node, UsageError, capability
 
 
 @capability("deploy", inline=True)
@@ -52,3 +52,66 @@ def test_parameters_that_the_verbs_use_are_refused_at_declaration(name: str) -> 
     exec(f"def handler({name}: int) -> int: return {name}", names)  # noqa: S102  # a parameter's name
     with pytest.raises(UsageError, match=name):
         capability("work")(names["handler"])  # type: ignore[type-var]
+
+
+class Counter:
+    """An agent with state of its own."""
+
+    def __init__(self, start: int) -> None:
+        self.total = start
+
+    @capability("count")
+    def count(self, by: int, context: Context) -> list[object]:
+        """A plain method that takes the context too."""
+        self.total += by
+        return [self.total, context.caller_handle]
+
+    def plain(self) -> None:
+        """Not declared."""
+
+    @capability("count.async", idempotent=True)
+    async def count_async(self, by: int) -> int:
+        """An async one."""
+        return self.total + by
+
+
+def test_a_method_of_an_object_is_a_handler() -> None:
+    """Decorated in its class, given as `counter.count`; each object answers for itself."""
+    counter = Counter(40)
+    with Node("alice", capabilities=[counter.count, counter.count_async]) as alice:
+        assert alice.call("count", 2) == [42, "alice"]
+        assert alice.call(counter.count_async, 2) == 44
+    with Node("bob") as bob:
+        bob.announce(Counter(1).count)
+        assert bob.call("count", by=1) == [2, "bob"]
+
+
+def test_decorating_a_bound_method_says_where_the_decorator_belongs() -> None:
+    """It cannot be marked: each access makes a new one."""
+    with pytest.raises(UsageError, match="in its class"):
+        capability("count")(Counter(1).plain)
+
+
+def test_two_functions_for_one_capability_are_refused() -> None:
+    """One of them would never be called; `announce` replaces, since there that is meant."""
+
+    @capability("deploy")
+    def other(target: str) -> str:
+        return target
+
+    with pytest.raises(UsageError, match="'deploy' twice"):
+        Node("alice", capabilities=[deploy, other])
+    with pytest.raises(UsageError, match="'deploy' twice"):
+        Node("alice", capabilities=["deploy", deploy])
+    with Node("alice", capabilities=[deploy]) as alice:
+        alice.announce(other)
+        assert alice.call("deploy", "prod") == "prod"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("advertise", 7), ("advertise", "a b"), ("seeds", [7])]
+)
+def test_an_address_that_is_none_is_named_with_its_argument(name: str, value: object) -> None:
+    """And not with another's."""
+    with pytest.raises(UsageError, match=f"^{name}="):
+        Node("alice", **{name: value})  # type: ignore[arg-type]  # that is the point

@@ -15,9 +15,11 @@ from meshp2p import (
     AsyncContext,
     Context,
     Message,
+    NoBids,
     Node,
     Refused,
     RemoteError,
+    Undecided,
     UsageError,
     capability,
 )
@@ -408,3 +410,40 @@ def test_inline_is_for_plain_functions() -> None:
 
     with pytest.raises(UsageError, match="is async; inline=True is for plain functions"):
         capability("work", inline=True)(work)
+
+
+def test_what_no_caller_is_told_is_in_the_log(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A bid, a ballot or a message whose handler raises looks like silence from outside."""
+    alice, bob = start("alice"), start("bob", capabilities=[plain])
+
+    @bob.on_bid()
+    def bid(_offer: object) -> None:
+        raise ValueError("no bid today")
+
+    @bob.on_vote()
+    def vote(_call: object) -> None:
+        raise ValueError("no ballot today")
+
+    @bob.on_message
+    def receive(_message: object) -> None:
+        raise ValueError("no mail today")
+
+    know_each_other(alice, bob)
+    with caplog.at_level(logging.ERROR, logger="meshp2p"):
+        alice.send("@bob", "hello")
+        with pytest.raises(NoBids):
+            alice.auction("plain")
+        with pytest.raises(Undecided):
+            alice.vote("lunch?", ["pizza", "sushi"], timeout=1.0)
+        for what in ("no bid today", "no ballot today", "no mail today"):
+            eventually(lambda what=what: any(what in line for line in caplog.messages))  # type: ignore[misc]
+
+
+def test_messages_that_nobody_took_are_counted(start: Start) -> None:
+    """Whoever sends does not wait, so the callee's figures are the only trace."""
+    alice, bob = start("alice"), start("bob")
+    know_each_other(alice, bob)
+    alice.send("@bob", "hello")
+    eventually(lambda: bob.stats().get("message_dropped") == 1)

@@ -71,7 +71,7 @@ def test_what_is_no_seed_is_named_in_the_error(text: str) -> None:
 def test_a_seed_is_read_or_refused(value: object) -> None:
     """Nothing a person passes causes another error than `UsageError`."""
     try:
-        host, port = parse_seed(value)  # type: ignore[arg-type]
+        host, port = parse_seed(value)
     except UsageError:
         return
     shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
