@@ -6,6 +6,7 @@ import argparse
 import math
 from typing import Final, NoReturn
 
+from meshp2p.cli.simulate.words import simulate_options
 from meshp2p.errors import UsageError
 
 _TOP: Final = """\
@@ -15,6 +16,7 @@ examples:
   meshp2p status                   who is there
   meshp2p discover 'text.*'        who can do what
   meshp2p call echo '"hello"'      call a capability
+  meshp2p simulate swarm           see what a mesh survives
 
 exit status:
   0 done   1 failed   2 wrong usage   3 nobody there
@@ -66,6 +68,7 @@ def parser() -> Parser:
     _mesh_options(discover)
     discover.add_argument("pattern", nargs="?", default="*", help="`x`, `x.*` or `*` (default)")
     _call(_command(commands, "call", "call a capability or an agent"))
+    simulate_options(_command(commands, "simulate", "meshes in virtual time, under every fault"))
     return top
 
 

@@ -46,6 +46,10 @@ def _run(options: Namespace) -> int:
             from meshp2p.cli.look import status
 
             return status(options)
+        case "simulate":
+            from meshp2p.cli.simulate.command import simulate
+
+            return simulate(options)
         case _:
             from meshp2p.cli.look import discover
 

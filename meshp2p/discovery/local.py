@@ -9,15 +9,16 @@ Source: flock(2), rename(2).
 from __future__ import annotations
 
 import fcntl
+import functools
 import os
 import stat
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol, TypeAlias
 
 import trio
 
@@ -41,6 +42,29 @@ _UNPUBLISHED: Final = -1
 _PATIENCE: Final = 50
 _PAUSE: Final[Seconds] = 0.02
 """Together one second: a lister holds a dead entry's lock for microseconds."""
+
+
+InThread: TypeAlias = Callable[[Callable[[], list[Neighbour]]], Awaitable[list[Neighbour]]]
+
+
+class Directory(Protocol):
+    """Where the nodes of one machine leave word of themselves; see `LocalDirectory`."""
+
+    def publish(self, entry: Neighbour) -> None:
+        """Show this node to the others."""
+
+    def withdraw(self) -> None:
+        """Remove this node's entry."""
+
+    def abandon(self) -> None:
+        """After a fork: the entry is the parent's."""
+
+    def list_others(self) -> list[Neighbour]:
+        """The nodes that run now, without this one."""
+        ...
+
+    def renew(self) -> None:
+        """Keep this node's entry."""
 
 
 def folder_for(group_id: bytes, environ: Mapping[str, str], state_root: Path) -> Path:
@@ -197,27 +221,34 @@ class LocalDirectory:
 
 @trio.lowlevel.enable_ki_protection
 async def watch(
-    directory: LocalDirectory,
+    directory: Directory,
     on_neighbours: Callable[[list[Neighbour]], object],
     is_alone: Callable[[], bool],
+    in_thread: InThread | None = None,
 ) -> None:
     """Tell of the neighbours at once, then every 2 s while alone, else every 30 s.
 
     The first listing runs before anything is awaited, so that a node that starts knows
     whether there is somebody to wait for. Publish before: of two that start together at
     least one then sees the other.
+
+    Args:
+        in_thread: Runs later listings where a slow disk holds nobody up; a worker thread
+            of trio's if None.
     """
     limiter = trio.CapacityLimiter(1)  # its own: a slow disk must not keep handlers waiting
+    run = in_thread or functools.partial(trio.to_thread.run_sync, limiter=limiter)
+    look = functools.partial(_renew_and_list, directory)
     on_neighbours(directory.list_others())
     while True:
         for _ in range(int(LOOK_TOGETHER / LOOK_ALONE)):
             await trio.sleep(LOOK_ALONE)
             if is_alone():
                 break
-        on_neighbours(await trio.to_thread.run_sync(_renew_and_list, directory, limiter=limiter))
+        on_neighbours(await run(look))
 
 
-def _renew_and_list(directory: LocalDirectory) -> list[Neighbour]:
+def _renew_and_list(directory: Directory) -> list[Neighbour]:
     directory.renew()
     return directory.list_others()
 

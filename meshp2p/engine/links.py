@@ -205,7 +205,9 @@ class Links:
         self._hand_on(link, arrivals, now)
         if not link.ready and link.connection.has_bytes:
             self._make_ready(link)
-        if link.connection.mux.peer_goes_away or link.retiring:
+        if link.connection.mux.peer_goes_away or link.stream in self._leaving:
+            # Not because we want to end it: until the other end has said so as well, a
+            # request of its may be on the way, and would be lost with the connection.
             self._receive_farewell(link)
         return link.peer
 
@@ -366,6 +368,20 @@ class Links:
             self._leaving[link.stream] = link
             if self._to.get(peer) is link:
                 del self._to[peer]
+
+    def distrust(self, peer: NodeId, process: bytes) -> None:
+        """Begin nothing on a connection to another process of the member: it may be gone.
+
+        Args:
+            process: Transport key of the one that is known to run.
+        """
+        link = self._to.get(peer)
+        if link is not None and link.connection is not None and link.peer is not None:
+            if link.connection.peer_key != process:
+                del self._to[peer]
+                link.retiring = True
+                link.connection.mux.go_away()
+                self._make_ready(link)
 
     def drop_peer(self, peer: NodeId, reason: str, *, now: Seconds) -> None:
         """The member is gone, whatever its connections say."""

@@ -185,6 +185,8 @@ class Membership:
             return
         known = self._statics.get(peer)
         self._statics[peer] = contact.transport_key
-        if known is not None and known != contact.transport_key:
+        if known is None:
+            self._links.distrust(peer, contact.transport_key)
+        elif known != contact.transport_key:
             self._endpoint.forget(peer)
             self._links.drop_peer(peer, "it restarted", now=now)

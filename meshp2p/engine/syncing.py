@@ -155,6 +155,7 @@ class Syncing:
         records = codec.unpack_list_untrusted(body, 0)
         if records:
             self._swim.merge_untrusted(records, peer, now=now)
+        self._core.counters["syncs_answered"] += 1
         reply(messages.OK, self._packed_records(now))
 
     def _packed_records(self, now: Seconds) -> bytes:

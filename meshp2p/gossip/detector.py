@@ -143,7 +143,8 @@ class Detector:
                 self.probe(row, now)
         elif row.suspicion.confirm(accuser):
             self._parts.news.put_accusation(accusation)
-        self._parts.timers.set((SUSPICION, row.id), row.suspicion.deadline())
+        # A late confirmation may end it in the past, which must not look like a stall.
+        self._parts.timers.set((SUSPICION, row.id), max(now, row.suspicion.deadline()))
 
     def expire_suspicion(self, node_id: NodeId, now: Seconds) -> None:
         """The countdown is over; after a stall of our own the suspect gets another chance."""

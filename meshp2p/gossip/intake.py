@@ -294,7 +294,8 @@ class Intake:
         if not known or not row.is_live:
             self._parts.counters["claims_stale"] += 1
             return
-        if self._verified(accusation, peer, now):
+        self._admission.check_recent(accusation, now)
+        if self._signed(accusation, peer, now):
             self._detector.accused(row, accusation, now)
 
     def _own_accusation(self, accusation: Accusation, peer: NodeId | None, now: Seconds) -> None:
@@ -303,22 +304,23 @@ class Intake:
             return
         version = self._refutation.own_version
         if accusation.version == version:
-            if self._verified(accusation, peer, now):
+            # Whenever that was: a refuted version is accused no more, and whoever had the
+            # wrong time when it buried us must hear from us too.
+            if self._signed(accusation, peer, now):
                 self._refutation.suspected(peer, now)
             return
         if accusation.version > version:
             self._parts.pull(peer, accusation.subject, now)
         self._refutation.misinformed(peer, now)
 
-    def _verified(self, accusation: Accusation, peer: NodeId | None, now: Seconds) -> bool:
-        """Whether a member that has not left, and is not the subject, signed it lately."""
+    def _signed(self, accusation: Accusation, peer: NodeId | None, now: Seconds) -> bool:
+        """Whether a member that has not left, and is not the subject, signed it."""
         accuser = self._parts.view.get(accusation.accuser)
         if accuser is None:
             self._parts.pull(peer, accusation.accuser, now)
             return False
         if accuser.state == "left" or accusation.accuser == accusation.subject:
             raise WireError("a suspicion by somebody who has no say")
-        self._admission.check_recent(accusation, now)
         self._admission.check_accusation(accusation, accuser.record.body.node_key)
         return True
 

@@ -12,7 +12,7 @@ from meshp2p.gossip.detector import PROBE, SUSPICION, Detector
 from meshp2p.gossip.dissemination import Told
 from meshp2p.gossip.intake import Intake
 from meshp2p.gossip.member import Row
-from meshp2p.gossip.messages import Datagram
+from meshp2p.gossip.messages import Datagram, LineItem
 from meshp2p.gossip.outputs import SendPlain
 from meshp2p.gossip.own import RENEW, OwnRecord
 from meshp2p.gossip.parts import Parts
@@ -55,9 +55,21 @@ class Rounds:
     _last_round: Seconds = attrs.field(default=-inf, init=False)
 
     def leave(self, now: Seconds, farewells: int) -> None:
-        """Plan nothing any more, but say goodbye, to so many members at once."""
-        self._parts.timers.clear()
-        self._gossip(now, farewells)
+        """Plan nothing any more, but say goodbye, to so many members at once.
+
+        These do not count as rounds of gossip, of which a small mesh has too few to reach
+        everybody: whoever is missed would soon take the closed port for a death.
+        """
+        parts = self._parts
+        parts.timers.clear()
+        if self._own is None:
+            return
+        record = self._own.record
+        parts.news.drop_line(record.line.node_id)
+        for peer in parts.view.live.sample(parts.rng, farewells):
+            parts.send(peer, LineItem(record.line.raw).wire())
+        parts.news.put_line(record)
+        self._last_round = now
 
     def perform(self, now: Seconds) -> None:
         """Do all that is due; what is planned afterwards is later than `now`."""

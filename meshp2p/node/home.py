@@ -10,7 +10,7 @@ from typing import Final
 
 import attrs
 
-from meshp2p.discovery.local import LocalDirectory, folder_for
+from meshp2p.discovery.local import Directory, LocalDirectory, folder_for
 from meshp2p.identity.keyfile import MESH_KEY, load_or_create_easy_key, load_secret, state_root
 from meshp2p.identity.keys import Crypto
 from meshp2p.identity.node import NodeIdentity
@@ -18,6 +18,7 @@ from meshp2p.identity.slots import Slot, open_slot
 from meshp2p.identity.trust import MeshKeys
 from meshp2p.node.settings import Settings
 from meshp2p.runtime.journal import Journal
+from meshp2p.runtime.ports import JournalStore
 
 KEY_BYTES: Final = 32
 GUEST_LIFE: Final = 300.0
@@ -30,10 +31,10 @@ class Home:
     """Everything of a node that outlives its process, and what guards it."""
 
     identity: NodeIdentity
-    journal: Journal
+    journal: JournalStore
     stored: dict[tuple[str, bytes], bytes]
     slot: Slot | None
-    directory: LocalDirectory | None
+    directory: Directory | None
 
     def abandon(self) -> None:
         """In a child made by fork: let go of locks, which are the parent's."""
@@ -66,7 +67,7 @@ def open_home(
         StateUnusable: The disk does not allow it.
     """
     root = settings.state_dir or state_root(os.environ, Path.home())
-    keys = _mesh_keys(settings, root, crypto)
+    keys = mesh_keys(settings, crypto, lambda: load_or_create_easy_key(root))
     slot = None
     if settings.ephemeral:
         node_private = entropy(KEY_BYTES)
@@ -79,18 +80,14 @@ def open_home(
         except BaseException:
             slot.close()
             raise
-    lifetime = {"lifetime": GUEST_LIFE} if settings.guest else {}
-    identity = NodeIdentity.self_issued(
+    identity = identity_of(
+        settings,
         crypto,
         keys,
         node_private=node_private,
         transport_private=entropy(KEY_BYTES),
         journal_id=journal.journal_id,
-        handle=settings.handle,
-        role=GUEST_ROLE if settings.guest else settings.role,
         unix=unix,
-        may_promise=not settings.ephemeral,
-        **lifetime,
     )
     directory = None
     if settings.local:
@@ -98,9 +95,37 @@ def open_home(
     return Home(identity, journal, journal.load(), slot, directory)
 
 
-def _mesh_keys(settings: Settings, root: Path, crypto: Crypto) -> MeshKeys:
-    if settings.mesh is None:
-        secret = load_or_create_easy_key(root)
-    else:
-        secret = load_secret(settings.mesh, MESH_KEY)
+def identity_of(
+    settings: Settings,
+    crypto: Crypto,
+    keys: MeshKeys,
+    *,
+    node_private: bytes,
+    transport_private: bytes,
+    journal_id: bytes,
+    unix: float,
+) -> NodeIdentity:
+    """Who a node with these settings and keys is."""
+    lifetime = {"lifetime": GUEST_LIFE} if settings.guest else {}
+    return NodeIdentity.self_issued(
+        crypto,
+        keys,
+        node_private=node_private,
+        transport_private=transport_private,
+        journal_id=journal_id,
+        handle=settings.handle,
+        role=GUEST_ROLE if settings.guest else settings.role,
+        unix=unix,
+        may_promise=not settings.ephemeral,
+        **lifetime,
+    )
+
+
+def mesh_keys(settings: Settings, crypto: Crypto, easy_key: Callable[[], bytes]) -> MeshKeys:
+    """The keys of the mesh that the settings name; without one, of the easy key's.
+
+    Raises:
+        StateUnusable: The file cannot be read.
+    """
+    secret = easy_key() if settings.mesh is None else load_secret(settings.mesh, MESH_KEY)
     return MeshKeys.from_easy_key(secret, settings.namespace, crypto)

@@ -15,6 +15,7 @@ import trio
 from meshp2p.errors import Closed, DeadlineExceeded, UsageError
 from meshp2p.events import CallFinished
 from meshp2p.ids import Seconds
+from meshp2p.node.machine import MACHINE
 from meshp2p.node.settings import Settings
 from meshp2p.node.shell import Begun, Front, Shell
 from meshp2p.runtime.context import CAUSE
@@ -56,7 +57,13 @@ class Host:
 
         Raises:
             StartError: It cannot.
+            UsageError: In a simulation, whose time would not wait for the thread.
         """
+        if MACHINE.get().is_simulated:
+            raise UsageError(
+                "start() gives a node a thread, for which virtual time does not wait: in a "
+                "simulation write `await sim.start(...)` or `async with Node(...)`"
+            )
         try:
             self._thread.start()
             self._started.wait()

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
-import random
 import socket
-import time
 import weakref
 from collections import deque
 from collections.abc import Callable
@@ -16,21 +15,21 @@ import trio
 
 from meshp2p.consensus import AwardData
 from meshp2p.discovery import local
-from meshp2p.discovery.seeds import resolve
 from meshp2p.engine import Engine, Neighbour
 from meshp2p.errors import Closed, StartError
 from meshp2p.events import CallFinished, Event, Log, MemberEvent, Synced
-from meshp2p.identity.keys import OpenSSL
 from meshp2p.identity.trust import Trust
 from meshp2p.ids import Address, NodeId
-from meshp2p.node.home import Home, open_home
+from meshp2p.node.home import Home
+from meshp2p.node.machine import MACHINE
 from meshp2p.node.pending import PendingResult
 from meshp2p.node.renewal import renew_if_due
 from meshp2p.node.settings import Settings
-from meshp2p.runtime import logs, network
+from meshp2p.runtime import logs
 from meshp2p.runtime.asyncio_loop import AsyncioLoop
 from meshp2p.runtime.driver import Driver
 from meshp2p.runtime.handlers import Runner
+from meshp2p.runtime.ports import NetworkPort
 
 _MAX_EVENTS: Final = 10_000
 _DRAIN_LOOK: Final = 0.02
@@ -66,6 +65,7 @@ class Shell:
         self.settings = settings
         self.registry = settings.registry
         self._front = front
+        self._machine = MACHINE.get()
         self._waiters: dict[int, Callable[[CallFinished], None]] = {}
         self._results: weakref.WeakValueDictionary[int, PendingResult] = (
             weakref.WeakValueDictionary()
@@ -77,7 +77,7 @@ class Shell:
         self._stop = trio.Event()
         self._drain = True
         self._home: Home | None = None
-        self._network: network.Network | None = None
+        self._network: NetworkPort | None = None
         self._driver: Driver | None = None
         self._runner: Runner | None = None
         self._token: trio.lowlevel.TrioToken | None = None
@@ -118,21 +118,11 @@ class Shell:
             self._close("the node has stopped")
 
     def _open(self) -> None:
-        settings = self.settings
-        token = trio.lowlevel.current_trio_token()
-
-        def on_written(written: int, ok: bool) -> None:  # noqa: FBT001  # the journal's callback
-            try:
-                token.run_sync_soon(self._persisted, written, ok)
-            except trio.RunFinishedError:
-                return  # the node ended while its disk was busy
-
-        crypto = OpenSSL()
-        now, unix = trio.current_time(), time.time()
-        self._home = open_home(
-            settings, crypto, entropy=os.urandom, unix=unix, on_written=on_written
-        )
-        self._network = network.bind(
+        settings, machine = self.settings, self._machine
+        crypto = machine.crypto
+        now, unix = trio.current_time(), machine.wall()
+        self._home = machine.open_home(settings, unix=unix, on_written=self._persisted)
+        self._network = machine.bind(
             [_numeric(host) for host in settings.hosts],
             settings.port,
             fallback=settings.port_is_a_wish,
@@ -143,8 +133,8 @@ class Shell:
             identity=identity,
             trust=Trust(crypto, identity.keys, settings.config.clock_tolerance),
             crypto=crypto,
-            rng=random.Random(os.urandom(32)),  # noqa: S311  # decisions, not secrets
-            entropy=os.urandom,
+            rng=machine.dice(),
+            entropy=machine.entropy,
             now=now,
             unix=unix,
             addresses=self._addresses(self._network),
@@ -159,24 +149,26 @@ class Shell:
             returned=self._handler_returned,
             log=self._announce,
             asyncio_loop=self._front.asyncio_loop,
-            call=self._front.call,
+            call=machine.blocking(self._front.call, self._front.call_async),
             call_async=self._front.call_async,
             show_tracebacks=identity.keys.shared,
             slots=settings.config.handler_slots,
+            threads=machine.threads,
         )
         self._driver = Driver(
             engine,
             network=self._network,
             journal=self._home.journal,
             runner=self._runner,
-            resolve=resolve,
+            resolve=machine.resolve,
             announce=self._announce,
-            wall=time.time,
+            wall=machine.wall,
+            alarm=machine.alarm(),
         )
 
-    def _addresses(self, bound: network.Network) -> tuple[Address, ...]:
+    def _addresses(self, bound: NetworkPort) -> tuple[Address, ...]:
         if self.settings.advertise is None:
-            return network.advertised(bound.addresses)
+            return self._machine.advertised(bound.addresses)
         host, port = self.settings.advertise
         return (Address(_numeric(host), port),)
 
@@ -189,7 +181,10 @@ class Shell:
         if home.directory is not None and self.settings.guest:
             # One list is enough; a few are asked, since a stopped process answers nobody.
             others = home.directory.list_others()
-            met = bool(self._meet(random.sample(others, min(len(others), _GUEST_ASKS)))) or met
+            met = (
+                bool(self._meet(self._machine.dice().sample(others, min(len(others), _GUEST_ASKS))))
+                or met
+            )
         elif home.directory is not None:
             home.directory.publish(
                 Neighbour(
@@ -200,7 +195,10 @@ class Shell:
                 )
             )
             met = bool(self._meet(home.directory.list_others())) or met
-            nursery.start_soon(local.watch, home.directory, self._meet, self._is_alone)
+            in_thread = functools.partial(
+                self._machine.threads.run, limiter=trio.CapacityLimiter(1)
+            )
+            nursery.start_soon(local.watch, home.directory, self._meet, self._is_alone, in_thread)
         if met:
             with trio.move_on_after(self.settings.config.join_wait):
                 await self._joined.wait()
@@ -411,7 +409,8 @@ class Shell:
         while not self.settings.guest:
             await trio.sleep(_RENEW_LOOK)
             now = trio.current_time()
-            trouble = renew_if_due(self.engine, OpenSSL(), unix=time.time(), now=now)
+            machine = self._machine
+            trouble = renew_if_due(self.engine, machine.crypto, unix=machine.wall(), now=now)
             if trouble is not None:
                 self._announce(trouble)
             self.driver.perform_effects()

@@ -33,8 +33,14 @@ from meshp2p.effects import (
 from meshp2p.engine import Engine
 from meshp2p.events import Event
 from meshp2p.ids import Address, Seconds
-from meshp2p.runtime.network import Network
-from meshp2p.runtime.sockets import DatagramSocket, Listener, StreamSocket
+from meshp2p.runtime.ports import (
+    Alarm,
+    DatagramPort,
+    ListenerPort,
+    NetworkPort,
+    StreamPort,
+    TrioAlarm,
+)
 
 _DRAIN: Final = 64
 _BATCH: Final = 32
@@ -69,7 +75,7 @@ class RunnerPort(Protocol):
 @attrs.define(eq=False)
 class _Stream:
     id: StreamId
-    socket: StreamSocket
+    socket: StreamPort
     unsent: memoryview | None = None
     blocked: bool = False
     parting: bool = False
@@ -83,18 +89,20 @@ class Driver:
         self,
         engine: Engine,
         *,
-        network: Network,
+        network: NetworkPort,
         journal: JournalPort,
         runner: RunnerPort,
         resolve: Callable[[str, int], object],
         announce: Callable[[Event], None],
         wall: Callable[[], float],
+        alarm: Alarm | None = None,
     ) -> None:
         """Nothing runs yet.
 
         Args:
             resolve: `async resolve(host, port)` gives addresses.
             wall: Unix seconds.
+            alarm: Wakes it at deadlines; `TrioAlarm` if None.
         """
         self.engine = engine
         self._network = network
@@ -109,7 +117,7 @@ class Driver:
         self._parted = trio.Event()
         self._next_accepted: StreamId = 2
         self._armed_for: Seconds = -math.inf
-        self._deadline_moved = trio.Event()
+        self._alarm = alarm or TrioAlarm()
         self._flush_wanted = trio.Event()
         self._flush_soon = False
         self._unflushed = 0
@@ -151,7 +159,7 @@ class Driver:
     # --- reading -------------------------------------------------------------
 
     @trio.lowlevel.enable_ki_protection
-    async def _read_datagrams(self, datagrams: DatagramSocket) -> None:
+    async def _read_datagrams(self, datagrams: DatagramPort) -> None:
         engine = self.engine
         while True:
             await datagrams.wait_readable()
@@ -167,7 +175,7 @@ class Driver:
                 await trio.sleep(_BREATH)
 
     @trio.lowlevel.enable_ki_protection
-    async def _accept(self, listener: Listener) -> None:
+    async def _accept(self, listener: ListenerPort) -> None:
         while True:
             await listener.wait_readable()
             try:
@@ -249,9 +257,7 @@ class Driver:
         engine = self.engine
         while True:
             self._armed_for = engine.next_deadline()
-            self._deadline_moved = trio.Event()
-            with trio.move_on_at(self._armed_for):
-                await self._deadline_moved.wait()
+            await self._alarm.wait_until(self._armed_for)
             now = trio.current_time()
             if now >= self._armed_for:
                 self.lag = max(self.lag, now - self._armed_for)
@@ -401,7 +407,7 @@ class Driver:
         """Write what waits; look whether time must be watched more closely."""
         self._write_dirty()
         if self.engine.next_deadline() < self._armed_for:
-            self._deadline_moved.set()
+            self._alarm.ring()
 
     def _write_dirty(self) -> None:
         self._unflushed = 0

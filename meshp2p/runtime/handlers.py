@@ -21,6 +21,7 @@ from meshp2p.runtime.capability import Handler
 from meshp2p.runtime.context import CAUSE, AsyncContext, Context
 from meshp2p.runtime.coordination import read_offer, read_vote_call, write_ballot, write_bid
 from meshp2p.runtime.failure import is_ctrl_c, outcome_of, safe_text
+from meshp2p.runtime.ports import Threads, WorkerThreads
 from meshp2p.runtime.registry import Registry, best_match
 from meshp2p.wire import codec, messages
 from meshp2p.wire.messages import RequestHead
@@ -57,10 +58,15 @@ class Message:
 
 @attrs.define(eq=False)
 class _Run:
-    """One invocation under way."""
+    """One invocation under way.
+
+    Args:
+        calls_back: The function has its context, so it may wait for calls of its own.
+    """
 
     call: int
     context: Context | AsyncContext
+    calls_back: bool = attrs.field(default=False, kw_only=True)
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     stop: Callable[[], None] | None = None
 
@@ -68,7 +74,7 @@ class _Run:
 class Runner:
     """Runs what the engine asks for; tells the driver when it is over."""
 
-    def __init__(  # the seams of the real world
+    def __init__(  # noqa: PLR0913  # the seams of the real world
         self,
         registry: Registry,
         *,
@@ -79,6 +85,7 @@ class Runner:
         call_async: Callable[..., Any],
         show_tracebacks: bool,
         slots: int,
+        threads: Threads | None = None,
     ) -> None:
         """Run handlers of `registry`.
 
@@ -88,6 +95,7 @@ class Runner:
             call_async: What `AsyncContext.call` does.
             show_tracebacks: Whether callers may see where a handler raised.
             slots: Worker threads at once.
+            threads: Where plain functions run; trio's worker threads if None.
         """
         self._registry = registry
         self._returned = returned
@@ -98,6 +106,7 @@ class Runner:
         self._show_tracebacks = show_tracebacks
         self._limiter: trio.CapacityLimiter | None = None
         self._slots = slots
+        self._threads = threads or WorkerThreads()
         self._runs: dict[int, _Run] = {}
         self.nursery: trio.Nursery | None = None
         self.inline_slow = 0
@@ -114,7 +123,7 @@ class Runner:
         handler, args, kwargs, context, write = found
         if handler.mode == "inline":
             return self._run_inline(invoke, handler, args, kwargs, write)
-        run = _Run(invoke.call, context)
+        run = _Run(invoke.call, context, calls_back=bool(handler.context))
         work = functools.partial(handler.function, *args, **kwargs)
         if self.nursery is None:
             return self._failure(invoke, RuntimeError("the node is stopping"))
@@ -190,7 +199,7 @@ class Runner:
             deadline=invoke.deadline,
             caller_id=invoke.caller,
             caller_handle=invoke.caller_handle,
-            clock=trio.current_time if handler.mode == "inline" else _clock_of_loop(),
+            clock=trio.current_time if handler.mode == "inline" else self._threads.clock(),
             token=invoke.token,
             call=call,
         )
@@ -233,8 +242,8 @@ class Runner:
         if self._limiter is None:
             self._limiter = trio.CapacityLimiter(self._slots)
         try:
-            outcome = await trio.to_thread.run_sync(
-                in_thread, limiter=self._limiter, abandon_on_cancel=True
+            outcome = await self._threads.run(
+                in_thread, limiter=self._limiter, calls_back=run.calls_back
             )
         except RuntimeError as error:  # the system gives this process no more threads
             outcome = self._failure(invoke, error)
@@ -289,7 +298,7 @@ class Runner:
         error: BaseException | None
         try:
             if handler.mode in ("thread", "inline"):
-                error = await trio.to_thread.run_sync(_raised_by, work, abandon_on_cancel=True)
+                error = await self._threads.run(lambda: _raised_by(work))
             elif self._asyncio_loop is not None and handler.mode == "async":
                 error = await self._wait_on_asyncio(self._asyncio_loop(), work)
             else:
@@ -349,14 +358,6 @@ def _ends_all(error: BaseException) -> bool:
     if isinstance(error, BaseExceptionGroup):
         return any(_ends_all(part) for part in error.exceptions)
     return isinstance(error, trio.Cancelled) or is_ctrl_c(error)
-
-
-def _clock_of_loop() -> Callable[[], Seconds]:
-    """Trio's clock, usable from any thread: its offset is taken here, in trio's."""
-    import time  # noqa: PLC0415  # only for contexts that are used outside the loop
-
-    offset = trio.current_time() - time.perf_counter()
-    return lambda: time.perf_counter() + offset
 
 
 def _cause(invoke: Invoke) -> Cause | None:

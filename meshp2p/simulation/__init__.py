@@ -4,10 +4,11 @@ from typing import Final
 
 from meshp2p.events import State
 from meshp2p.simulation.handlers import Agent, Handler, Onward
+from meshp2p.simulation.happening import Happening, Violation
 from meshp2p.simulation.links import Conditions
 from meshp2p.simulation.nodes import Node
 from meshp2p.simulation.pending import NotYetError, Pending
-from meshp2p.simulation.world import Violation, World
+from meshp2p.simulation.world import World
 
 ALIVE: Final[State] = "alive"
 SUSPECT: Final[State] = "suspect"
@@ -22,6 +23,7 @@ __all__ = [
     "Agent",
     "Conditions",
     "Handler",
+    "Happening",
     "Node",
     "NotYetError",
     "Onward",

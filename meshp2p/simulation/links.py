@@ -1,4 +1,4 @@
-"""What lies between nodes: delay, loss, copies, cuts, and packets that are held.
+"""What lies between nodes: delay, loss, copies, rules of faults, and packets that are held.
 
 A link is one direction, named (from, to). Every draw is keyed by the link and the number
 of the packet on it, so that removing one fault leaves the fate of other packets alone.
@@ -6,46 +6,76 @@ of the packet on it, so that removing one fault leaves the fate of other packets
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
 import attrs
 
 from meshp2p.ids import Seconds
-from meshp2p.simulation.dice import between, chance
+from meshp2p.simulation.dice import Draws
+from meshp2p.simulation.latency import AnyLatency, Uniform, as_latency
+from meshp2p.simulation.packets import DROP, Deliver, Kind, Link, Packet, Rule
 
-Link: TypeAlias = tuple[str, str]
-"""Names of sender and receiver."""
+Act: TypeAlias = Callable[[], None]
+Dropped: TypeAlias = Callable[[Link, Kind, int, str], None]
+"""Told of link, kind, bytes and reason of everything that is lost."""
 
-Deliver: TypeAlias = Callable[[], None]
+_Fate: TypeAlias = tuple[Seconds, tuple[Seconds, ...]]
+"""How long a packet takes, and how much later copies of it arrive; None if it is lost."""
 
 _RESEND: Final[Seconds] = 0.2
 """Linux's shortest pause before TCP sends a segment again; doubles."""
-_MOST_RESENDS: Final = 6
+_MOST_DOUBLINGS: Final = 3
+"""Linux goes on to two minutes; a calm phase shall measure us and not TCP's patience."""
+_RESENDS: Final = 64
+"""Numbers kept for the resends of one segment, so that its draws touch no other's."""
 
 
 @attrs.frozen(kw_only=True)
 class Conditions:
-    """How a link treats packets.
+    """How a link treats packets when no fault is at work.
 
     Args:
-        delay: Shortest and longest way; every length between is as likely.
-        loss: Share of datagrams lost; segments of streams are sent again instead.
+        delay: Of each packet; a pair means every length between the two.
+        loss: Share of packets lost; segments of streams are sent again.
         duplicate: Share of datagrams that arrive twice.
     """
 
-    delay: tuple[Seconds, Seconds] = (0.0002, 0.002)
+    delay: AnyLatency = attrs.field(default=Uniform(0.0002, 0.002), converter=as_latency)
     loss: float = 0.0
     duplicate: float = 0.0
 
 
 @attrs.define(eq=False)
 class Lane:
-    """One direction of one stream: what was sent later arrives later."""
+    """One direction of one stream: what was sent later arrives later.
+
+    Args:
+        free_at: When the last packet on its way arrives.
+        waiting: What was not sent yet: its act, bytes, and how often it was tried.
+    """
 
     link: Link
     free_at: Seconds = 0.0
+    waiting: deque[tuple[Act, int]] = attrs.field(factory=deque)
+    number: int = 0
+    resends: int = 0
+
+
+@attrs.define(eq=False)
+class _Way:
+    """All that is known of one link."""
+
+    link: Link
+    draws: Draws
+    conditions: Conditions
+    rules: tuple[Rule, ...]
+    datagrams: int = 0
+    segments: int = 0
+    newest: int = 0
+    held: int = 0
+    kept: list[Act] = attrs.field(factory=list)
 
 
 class Links:
@@ -54,104 +84,193 @@ class Links:
     Args:
         after: `after(seconds, act)` does something later.
         clock: The moment now.
+        coverage: Counts what really befell packets.
+        dropped: Told of everything that is lost.
     """
 
     def __init__(
-        self, seed: int, after: Callable[[Seconds, Deliver], None], clock: Callable[[], Seconds]
+        self,
+        seed: int,
+        after: Callable[[Seconds, Act], None],
+        clock: Callable[[], Seconds],
+        *,
+        coverage: Counter[str] | None = None,
+        dropped: Dropped | None = None,
     ) -> None:
         """Links are good until told otherwise."""
-        self.usual = Conditions()
+        self.coverage: Counter[str] = Counter() if coverage is None else coverage
+        self._usual = Conditions()
         self._seed = seed
         self._after = after
         self._clock = clock
+        self._dropped = dropped
         self._special: dict[Link, Conditions] = {}
-        self._sent: Counter[Link] = Counter()
-        self._cut: set[Link] = set()
-        self._held: Counter[Link] = Counter()
-        self._waiting: defaultdict[Link, list[Deliver]] = defaultdict(list)
+        self._rules: list[Rule] = []
+        self._ways: dict[Link, _Way] = {}
         self.lost = 0
 
-    # --- faults --------------------------------------------------------------
+    # --- conditions and rules --------------------------------------------------
+
+    @property
+    def usual(self) -> Conditions:
+        """Of all links that have no others."""
+        return self._usual
+
+    @usual.setter
+    def usual(self, conditions: Conditions) -> None:
+        self._usual = conditions
+        self._refresh()
 
     def set(self, link: Link, conditions: Conditions) -> None:
         """Treat one link in its own way."""
         self._special[link] = conditions
+        self._refresh()
 
-    def cut(self, link: Link) -> None:
-        """Lose all datagrams of a link; streams wait, as TCP does."""
-        self._cut.add(link)
-
-    def mend(self, link: Link) -> None:
-        """Undo `cut`."""
-        self._cut.discard(link)
-        self._let_go(link)
-
-    def mend_all(self) -> None:
-        """Undo all cuts and all special conditions."""
+    def forget_special(self) -> None:
+        """Treat all links in the usual way."""
         self._special.clear()
-        for link in sorted(self._cut):
-            self.mend(link)
+        self._refresh()
+
+    def add(self, rule: Rule) -> Act:
+        """Ask this rule too; what is returned takes it away again."""
+        self._rules.append(rule)
+        self._refresh()
+
+        def remove() -> None:
+            self._rules = [each for each in self._rules if each is not rule]
+            self._refresh()
+
+        return remove
+
+    def _refresh(self) -> None:
+        for link, way in self._ways.items():
+            way.conditions = self._special.get(link, self._usual)
+            way.rules = tuple(rule for rule in self._rules if rule.concerns(link))
+
+    def _way(self, link: Link) -> _Way:
+        way = self._ways.get(link)
+        if way is None:
+            draws = Draws(self._seed, link)
+            way = self._ways[link] = _Way(link, draws, self._usual, ())
+            way.conditions = self._special.get(link, self._usual)
+            way.rules = tuple(rule for rule in self._rules if rule.concerns(link))
+        return way
+
+    # --- holding -----------------------------------------------------------------
 
     def hold(self, link: Link) -> None:
         """Keep everything that is sent until `release`; holds nest."""
-        self._held[link] += 1
+        self._way(link).held += 1
 
     def release(self, link: Link) -> None:
         """Undo one `hold`; what was kept goes on its way, in its order."""
-        self._held[link] -= 1
-        self._let_go(link)
+        way = self._way(link)
+        way.held -= 1
+        if not way.held:
+            kept, way.kept = way.kept, []
+            for act in kept:
+                act()
 
-    def is_cut(self, link: Link) -> bool:
-        """Whether datagrams of the link are lost."""
-        return link in self._cut
+    # --- traffic -------------------------------------------------------------------
 
-    def _blocks(self, link: Link) -> bool:
-        return link in self._cut or self._held[link] > 0
-
-    def _let_go(self, link: Link) -> None:
-        if self._blocks(link):
-            return
-        waiting = self._waiting.pop(link, [])
-        for send in waiting:
-            send()
-
-    # --- traffic -------------------------------------------------------------
-
-    def send_datagram(self, link: Link, deliver: Deliver) -> None:
+    def send_datagram(self, link: Link, deliver: Act, size: int = 0) -> None:
         """Perhaps deliver, perhaps twice, after the link's delay."""
-        self._sent[link] += 1
-        number = self._sent[link]
-        conditions = self._conditions(link)
-        if link in self._cut or chance(self._seed, link, number, "loss") < conditions.loss:
-            self.lost += 1
+        way = self._way(link)
+        way.datagrams += 1
+        number = way.datagrams
+        fate = self._fate(way, "datagram", number, size)
+        if fate is None:
             return
-        if self._held[link]:
-            self._waiting[link].append(lambda: self._after(self._way(link, number), deliver))
-            return
-        self._after(self._way(link, number), deliver)
-        if chance(self._seed, link, number, "twice") < conditions.duplicate:
-            self._after(10 * self._way(link, number), deliver)
 
-    def send_in_order(self, lane: Lane, deliver: Deliver) -> None:
+        def go() -> None:
+            after, again = fate
+            self._after(after, lambda: self._arrive(way, number, deliver))
+            for extra in again:
+                self._after(after + extra, deliver)
+
+        if way.held:
+            self.coverage["hold"] += 1
+            way.kept.append(go)
+        else:
+            go()
+
+    def _arrive(self, way: _Way, number: int, deliver: Act) -> None:
+        if number < way.newest:
+            self.coverage["reorder"] += 1
+        else:
+            way.newest = number
+        deliver()
+
+    def send_in_order(self, lane: Lane, deliver: Act, size: int = 0) -> None:
         """Deliver certainly, after everything that was sent on the lane before."""
-        link = lane.link
-        if self._blocks(link):
-            self._waiting[link].append(lambda: self.send_in_order(lane, deliver))
-            return
-        self._sent[link] += 1
-        number = self._sent[link]
-        now = self._clock()
-        way = self._way(link, number)
-        loss = self._conditions(link).loss
-        for resend in range(_MOST_RESENDS):
-            if chance(self._seed, link, number, "loss", resend) >= loss:
-                break
-            way += _RESEND * 2**resend
-        lane.free_at = max(lane.free_at, now + way)
-        self._after(lane.free_at - now, deliver)
+        lane.waiting.append((deliver, size))
+        if len(lane.waiting) == 1:
+            self._send_next(lane)
 
-    def _conditions(self, link: Link) -> Conditions:
-        return self._special.get(link, self.usual)
+    def _send_next(self, lane: Lane) -> None:
+        """Send what waits on a lane, up to the first that is held or lost."""
+        way = self._way(lane.link)
+        while lane.waiting:
+            if way.held:
+                self.coverage["hold"] += 1
+                way.kept.append(lambda: self._send_next(lane))
+                return
+            deliver, size = lane.waiting[0]
+            if not lane.resends:
+                way.segments += 1
+                lane.number = way.segments
+            resend = min(lane.resends, _RESENDS - 1)
+            fate = self._fate(way, "segment", lane.number * _RESENDS + resend, size)
+            if fate is None:
+                pause = _RESEND * 2 ** min(lane.resends, _MOST_DOUBLINGS)
+                lane.resends += 1
+                self._after(pause, lambda: self._send_next(lane))
+                return
+            lane.waiting.popleft()
+            lane.resends = 0
+            now = self._clock()
+            lane.free_at = max(lane.free_at, now + fate[0])
+            self._after(lane.free_at - now, deliver)
 
-    def _way(self, link: Link, number: int) -> Seconds:
-        return between(*self._conditions(link).delay, self._seed, link, number, "delay")
+    # --- fates -----------------------------------------------------------------------
+
+    def _fate(self, way: _Way, kind: Kind, number: int, size: int) -> _Fate | None:
+        conditions = way.conditions
+        if conditions.loss and way.draws.at(number * 4) < conditions.loss:
+            self.coverage["loss"] += 1
+            self._lose(way.link, kind, size, "loss")
+            return None
+        after = conditions.delay.of(way.draws.at(number * 4 + 1))
+        again: tuple[Seconds, ...] = ()
+        if (
+            conditions.duplicate
+            and kind == "datagram"
+            and way.draws.at(number * 4 + 2) < conditions.duplicate
+        ):
+            self.coverage["duplicate"] += 1
+            again = (9 * after,)
+        if not way.rules:
+            return after, again
+        packet = Packet(*way.link, kind, size, number, self._clock())
+        return self._judged(way, packet, after, again)
+
+    def _judged(
+        self, way: _Way, packet: Packet, after: Seconds, again: tuple[Seconds, ...]
+    ) -> _Fate | None:
+        for rule in way.rules:
+            verdict = rule.look(packet)
+            if isinstance(verdict, Deliver):
+                self.coverage[rule.kind] += 1
+                after += verdict.after
+                if verdict.again is not None and packet.kind == "datagram":
+                    again = (*again, verdict.again)
+            elif verdict is DROP:
+                self.coverage[rule.kind] += 1
+                self._lose(way.link, packet.kind, packet.size, rule.kind)
+                return None
+        return after, again
+
+    def _lose(self, link: Link, kind: Kind, size: int, why: str) -> None:
+        self.lost += 1
+        if self._dropped is not None:
+            self._dropped(link, kind, size, why)

@@ -25,6 +25,7 @@ class Origins:
 
     Args:
         seeds: (host, port) of nodes to join through.
+        branch: Tells a second machine with the same keys from the first.
     """
 
     name: str
@@ -36,26 +37,34 @@ class Origins:
     guest: bool = False
     may_promise: bool = True
     role: str = "worker"
+    branch: str = ""
 
-    def identity(self, seed: int, life: int, unix: float) -> NodeIdentity:
-        """Its keys: node key and journal id for ever, a transport key for each life."""
+    @property
+    def label(self) -> str:
+        """What the world calls this machine; its handle, but for a second one."""
+        return self.name + self.branch
+
+    def identity(self, seed: int, life: int, unix: float, *, wipes: int = 0) -> NodeIdentity:
+        """Its keys: node key for ever, journal id with the journal, transport key for a life."""
+        journal = (seed, self.name, "journal", wipes) if wipes else (seed, self.name, "journal")
         return NodeIdentity.self_issued(
             self.crypto,
             self.keys,
             node_private=secret(seed, self.name, "node"),
-            transport_private=secret(seed, self.name, "transport", life),
-            journal_id=secret(seed, self.name, "journal")[:_ID_BYTES],
+            transport_private=secret(seed, self.label, "transport", life),
+            journal_id=secret(*journal)[:_ID_BYTES],
             handle=self.name,
             role=self.role,
             unix=unix,
             may_promise=self.may_promise,
         )
 
-    def engine(
+    def engine(  # noqa: PLR0913  # all that differs from life to life
         self,
         make: Callable[..., Engine],
         identity: NodeIdentity,
         *,
+        crypto: Crypto,
         seed: int,
         life: int,
         now: Seconds,
@@ -67,10 +76,10 @@ class Origins:
         return make(
             config=self.config,
             identity=identity,
-            trust=Trust(self.crypto, self.keys, self.config.clock_tolerance),
-            crypto=self.crypto,
-            rng=random.Random(secret(seed, self.name, "decisions", life)),
-            entropy=entropy(seed, self.name, "entropy", life),
+            trust=Trust(crypto, self.keys, self.config.clock_tolerance),
+            crypto=crypto,
+            rng=random.Random(secret(seed, self.label, "decisions", life)),
+            entropy=entropy(seed, self.label, "entropy", life),
             now=now,
             unix=unix,
             addresses=(self.address,),

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
 
 from meshp2p.effects import StreamId
 from meshp2p.engine import Engine
 from meshp2p.ids import Address, Seconds
-from meshp2p.simulation.dice import chance
+from meshp2p.simulation.dice import Draws
 from meshp2p.simulation.links import Lane
 
 if TYPE_CHECKING:
     from meshp2p.simulation.nodes import Node
+    from meshp2p.simulation.process import Process
     from meshp2p.simulation.world import World
 
 _WINDOW: Final = 256 * 1024
@@ -24,6 +25,10 @@ _RESEND: Final[Seconds] = 0.5
 """Pause between tries to bring bytes to a machine without power."""
 _TORN: Final = 0.1
 """Share of writes that arrive in two pieces: a stream has no message borders."""
+_REFUSAL: Final[Seconds] = 0.001
+
+_Sent: TypeAlias = tuple[bytes, int]
+"""A piece of a stream, and its number in the world."""
 
 
 @attrs.define(eq=False)
@@ -31,12 +36,12 @@ class End:
     """One node's end of a stream.
 
     Args:
-        life: Of the node's process; a later one knows nothing of it.
+        process: Of the node; a later one knows nothing of it.
         lane: From here to the other end.
     """
 
     node: Node
-    life: int
+    process: Process
     stream: StreamId
     lane: Lane
     other: End | None = None
@@ -44,11 +49,12 @@ class End:
     full: bool = False
     closed: bool = False
     chunks: int = 0
+    torn: Draws | None = None
 
     @property
     def is_live(self) -> bool:
         """Whether its process would still read from it."""
-        return not self.closed and self.node.life == self.life
+        return not (self.closed or self.process.has_ended)
 
 
 class Streams:
@@ -58,38 +64,45 @@ class Streams:
         """No streams."""
         self._world = world
 
+    # --- connecting --------------------------------------------------------------
+
     def connect(self, end: End, to: Address) -> None:
         """A SYN goes out; `stream_opened` or `stream_closed` follows, or nothing."""
-        target = self._world.at(to)
+        world = self._world
+        found = world.find(end.node, to, datagram=False)
+        if found is None:
+            return
+        target, remote = found
         if target is None:
-            self._world.after(0.001, lambda: self._refuse(end))
+            world.after(_REFUSAL, lambda: self._tell_closed(end, "connection refused"))
             return
         end.lane.link = (end.node.name, target.name)
-        self._world.links.send_in_order(end.lane, lambda: self._arrive(end, target))
+        world.links.send_in_order(end.lane, lambda: self._arrive(end, target, remote))
 
-    def _arrive(self, end: End, target: Node) -> None:
+    def _arrive(self, end: End, target: Node, remote: Address) -> None:
         if not end.is_live or not target.has_power:
             return
         lane = Lane((target.name, end.node.name))
         if not target.is_running:
-            self._world.links.send_in_order(lane, lambda: self._refuse(end))
+            self._world.tell("refuse", target.name, what="stream", to=end.node.name)
+            self._world.links.send_in_order(
+                lane, lambda: self._tell_closed(end, "connection refused")
+            )
             return
-        other = End(target, target.life, target.next_accepted(), lane, other=end)
-        target.streams[other.stream] = other
-        target.feed(
-            lambda engine, now: engine.stream_accepted(other.stream, end.node.address, now=now)
-        )
+        process = target.process
+        other = End(target, process, process.next_accepted(), lane, other=end)
+        process.streams[other.stream] = other
+        process.feed(lambda engine, now: engine.stream_accepted(other.stream, remote, now=now))
         self._world.links.send_in_order(lane, lambda: self._opened(end, other))
 
     def _opened(self, end: End, other: End) -> None:
         if end.is_live:
             end.other = other
-            end.node.feed(lambda engine, now: engine.stream_opened(end.stream, now=now))
+            end.process.feed(lambda engine, now: engine.stream_opened(end.stream, now=now))
         else:
             self._tell_closed(other, "it closed the connection")
 
-    def _refuse(self, end: End) -> None:
-        self._tell_closed(end, "connection refused")
+    # --- carrying ------------------------------------------------------------------
 
     def pump(self, end: End, *, to_the_last: bool = False) -> None:
         """Write while there is room, or all there is."""
@@ -97,52 +110,71 @@ class Streams:
             if end.in_flight >= _WINDOW and not to_the_last:
                 end.full = True
                 return
-            data = end.node.pull(end.stream, _PULL)
+            data = end.process.pull(end.stream, _PULL)
             if not data:
                 return
             end.in_flight += len(data)
-            end.chunks += 1
-            names = (self._world.seed, end.lane.link, end.stream, end.chunks, "torn")
-            torn = chance(*names)
-            at = int(len(data) * torn / _TORN) if torn < _TORN else 0
-            for piece in (data[:at], data[at:]):
-                if piece:
-                    self._carry(end, end.other, piece)
+            for piece in self._pieces(end, data):
+                self._carry(end, end.other, piece)
+
+    def _pieces(self, end: End, data: bytes) -> list[bytes]:
+        """Now and then two."""
+        if end.torn is None:
+            end.torn = Draws(self._world.seed, end.lane.link, end.stream, "torn")
+        end.chunks += 1
+        torn = end.torn.at(end.chunks)
+        at = int(len(data) * torn / _TORN) if torn < _TORN else 0
+        return [data[:at], data[at:]] if at else [data]
 
     def _carry(self, end: End, other: End, piece: bytes) -> None:
+        world = self._world
+        number = world.next_packet()
+        if world.watchers:
+            to, size = other.node.name, len(piece)
+            world.tell("send", end.node.name, to=to, what="stream", len=size, id=number)
+
         def deliver() -> None:
             if other.is_live:
-                other.node.feed(lambda engine, now: self._read(engine, end, other, piece, now))
+                sent = (piece, number)
+                other.process.feed(lambda engine, now: self._read(engine, end, other, sent, now))
             elif not other.node.has_power and end.is_live:
-                self._world.after(_RESEND, deliver)
-            elif other.node.life != other.life:  # a kernel that knows no such connection
+                world.after(_RESEND, deliver)
+            elif other.process.has_ended:  # a kernel that knows no such connection
                 lane = Lane((other.node.name, end.node.name))
-                self._world.links.send_in_order(
-                    lane, lambda: self._tell_closed(end, "connection reset")
-                )
+                world.links.send_in_order(lane, lambda: self._tell_closed(end, "connection reset"))
 
-        self._world.links.send_in_order(end.lane, deliver)
+        world.links.send_in_order(end.lane, deliver, len(piece))
 
-    def _read(self, engine: Engine, end: End, other: End, piece: bytes, now: float) -> None:
+    def _read(self, engine: Engine, end: End, other: End, sent: _Sent, now: float) -> None:
+        piece, number = sent
         end.in_flight -= len(piece)
         if end.full and end.in_flight < _WINDOW:
             end.full = False
-            self._world.after(0.001, lambda: self._more(end))
-        if not other.closed:
-            self._world.note(other.node, "stream", piece)
-            engine.receive_stream(other.stream, piece, now=now)
+            self._world.after(_REFUSAL, lambda: self._more(end))
+        if other.closed:
+            return
+        world, node = self._world, other.node
+        world.note(node, "stream", piece)
+        if world.watchers:
+            world.tell_received(node, end.node.name, "stream", len(piece), number)
+        synced = _syncs(engine) if world.charges is not None else 0
+        engine.receive_stream(other.stream, piece, now=now)
+        if world.charges is not None:
+            other.process.owed += world.charges.sync * (_syncs(engine) - synced)
 
     def _more(self, end: End) -> None:
         if end.is_live:
             self.pump(end)
-            end.node.after_input()
+            end.process.after_input()
+
+    # --- closing -------------------------------------------------------------------
 
     def close(self, end: End, *, flush: bool) -> None:
         """This end's engine wants no more of it."""
         if flush and end.is_live:
             self.pump(end, to_the_last=True)
         end.closed = True
-        end.node.streams.pop(end.stream, None)
+        end.process.streams.pop(end.stream, None)
         self._say_closed(end, "it closed the connection")
 
     def reset(self, end: End) -> None:
@@ -162,7 +194,13 @@ class Streams:
         def tell(engine: Engine, now: float) -> None:
             if not end.closed:
                 end.closed = True
-                end.node.streams.pop(end.stream, None)
+                end.process.streams.pop(end.stream, None)
+                self._world.tell("close", end.node.name, stream=end.stream, reason=reason)
                 engine.stream_closed(end.stream, reason, now=now)
 
-        end.node.feed(tell)
+        end.process.feed(tell)
+
+
+def _syncs(engine: Engine) -> int:
+    stats = engine.stats()
+    return stats.get("syncs", 0) + stats.get("syncs_answered", 0)

@@ -11,13 +11,11 @@ The same seed and the same verbs give the same run, bit for bit, in every proces
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from heapq import heappop, heappush
-from itertools import count
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
+
+import attrs
 
 from meshp2p.config import Config, loopback
 from meshp2p.effects import Record
@@ -27,39 +25,37 @@ from meshp2p.identity.keys import Crypto
 from meshp2p.identity.trust import MeshKeys
 from meshp2p.ids import Address, Seconds
 from meshp2p.messaging.body import pack_plain
+from meshp2p.simulation.charges import Charges, Metered
 from meshp2p.simulation.cheap import CheapCrypto
+from meshp2p.simulation.datagrams import Datagrams
 from meshp2p.simulation.dice import secret
+from meshp2p.simulation.disk import Left
 from meshp2p.simulation.handlers import Agent, Handler, Ran
-from meshp2p.simulation.links import Conditions, Link, Links
+from meshp2p.simulation.links import Conditions
 from meshp2p.simulation.nodes import Node
 from meshp2p.simulation.origins import Origins
 from meshp2p.simulation.pending import Pending
 from meshp2p.simulation.streams import Streams
+from meshp2p.simulation.troubles import Troubles
+from meshp2p.simulation.witness import UNIX
 
-START: Final[Seconds] = 1_000.0
-"""Monotonic time at which every world begins."""
-UNIX: Final = 1_750_000_000.0
-"""Wall clock at monotonic time 0."""
 PORT: Final = 6374
 _SEEDS: Final = 3
 """Earlier nodes that a newcomer is told of."""
 _LOOK_EVERY: Final[Seconds] = 0.02
 
 
-class Violation(AssertionError):
-    """A promise of the protocol was broken."""
-
-
-class World:
+class World(Troubles):
     """Nodes, what lies between them, and a clock that only this moves."""
 
-    def __init__(
+    def __init__(  # everything that a test may want to vary
         self,
         seed: int = 0,
         config: Config | None = None,
         *,
         crypto: Crypto | None = None,
         conditions: Conditions | None = None,
+        charges: Charges | None = None,
         make_engine: Callable[..., Engine] = Engine,
     ) -> None:
         """An empty world.
@@ -69,35 +65,21 @@ class World:
             config: Of nodes that are given no other; `loopback()` if None.
             crypto: `CheapCrypto` if None.
             conditions: Of all links that are given no other.
+            charges: What work costs; None for nodes that think in no time.
             make_engine: Called as `Engine` is; for tests that watch its inputs.
         """
-        self.seed = seed
+        super().__init__(seed, conditions)
         self.config = config or loopback()
         self.crypto = crypto or CheapCrypto(self._signature_held)
+        self.charges = charges
         self.make_engine = make_engine
-        self.now = START
         self.nodes: dict[str, Node] = {}
-        self.links = Links(seed, self.after, lambda: self.now)
-        self.links.usual = conditions or Conditions()
+        self.byzantine: set[str] = set()
+        """Handles of nodes that broke the protocol at some time: promises do not bind them."""
+        self.datagrams = Datagrams(self)
         self.streams = Streams(self)
-        self.events = 0
-        """Steps taken so far."""
-        self.after_each: list[Callable[[], None]] = []
-        """Called after every step; raise `Violation` to stop."""
-        self.on_running: list[Callable[[Node, Ran], None]] = []
-        """Called whenever a handler begins."""
-        self.on_persist: list[Callable[[Node, Sequence[Record]], None]] = []
-        """Called whenever an engine asks for records to be written."""
-        self.on_signature: list[Callable[[bytes, bytes], None]] = []
-        """Called with public key and data whenever somebody checks a valid signature."""
-        self.on_datagram: list[Callable[[Node, Address, bytes], None]] = []
-        """Called with every datagram that a node sends."""
         self._by_address: dict[Address, Node] = {}
         self._keys: dict[tuple[str, str], MeshKeys] = {}
-        self._heap: list[tuple[Seconds, int, Callable[[], None]]] = []
-        self._order = count()
-        self._in_order: defaultdict[object, Seconds] = defaultdict(float)
-        self._trace = hashlib.blake2b(digest_size=16)
 
     # --- who is there ----------------------------------------------------------
 
@@ -128,13 +110,12 @@ class World:
             seeds: Whom it is told of; None for the first few nodes of the world.
         """
         told = list(self.nodes.values())[:_SEEDS] if seeds is None else list(seeds)
-        number = len(self.nodes) + 1
         origins = Origins(
             name=name,
             config=config or self.config,
             crypto=crypto or self.crypto,
             keys=self.keys(mesh, namespace),
-            address=Address(f"10.0.{number >> 8}.{number & 255}", PORT),
+            address=self._next_host(),
             seeds=tuple((node.address.host, node.address.port) for node in told),
             guest=guest,
             may_promise=may_promise,
@@ -166,50 +147,68 @@ class World:
         """Whose address that is."""
         return self._by_address.get(address)
 
-    # --- faults ----------------------------------------------------------------
+    def twin(self, node: Node, agent: Agent) -> Node:
+        """Start a second machine with a node's keys: from now on that node says two things."""
+        branch = f"~{self.next_number()}"
+        number = self._next_host()
+        origins = attrs.evolve(node.origins, branch=branch, address=number)
+        twin = Node(self, origins, agent)
+        self._by_address[twin.address] = twin
+        self.byzantine.add(node.name)
+        twin.start()
+        return twin
 
-    def crash(self, node: Node, *, silent: bool = False, kept: int = 0) -> None:
+    def _next_host(self) -> Address:
+        number = len(self._by_address) + 1
+        return Address(f"10.0.{number >> 8}.{number & 255}", PORT)
+
+    # --- life and death ----------------------------------------------------------
+
+    def crash(
+        self, node: Node, *, silent: bool = False, kept: int = 0, disk: Left = "unsynced_lost"
+    ) -> None:
         """Kill a process; `silent`: its machine goes with it. See `Node.crash`."""
-        node.crash(silent=silent, kept=kept)
+        node.crash(silent=silent, kept=kept, disk=disk)
 
     def restart(self, node: Node) -> None:
         """Start it again, with the same keys and the disk as it was left."""
         node.has_power = True
+        self.coverage["restart"] += 1
         node.start()
+
+    def pause(self, node: Node) -> None:
+        """Let a process stand still; pauses nest."""
+        node.pause()
+
+    def resume(self, node: Node) -> None:
+        """Let it go on."""
+        node.resume()
 
     def leave(self, node: Node) -> None:
         """Stop it in order: say goodbye, linger, close."""
+        self.tell("leave", node.name)
         node.feed(lambda engine, now: engine.close(now=now))
         linger = [0.0]
         node.feed(lambda engine, now: linger.append(engine.leave(now=now)))
         life = node.life
         self.after(linger[-1], lambda: node.end() if node.life == life else None)
 
-    @contextmanager
-    def hold(self, one: Node, other: Node, *, both: bool = True) -> Iterator[None]:
-        """Keep all packets between two nodes until the end of the block."""
-        links = self._between([one], [other], both=both)
-        for link in links:
-            self.links.hold(link)
-        try:
-            yield
-        finally:
-            for link in links:
-                self.links.release(link)
+    def calm(self, timeout: Seconds = 120.0, *, restart: bool = False) -> Seconds:
+        """Remove every fault, then let time pass until all is well; return how long it took.
 
-    def cut(self, ones: Node | Iterable[Node], others: Node | Iterable[Node]) -> None:
-        """Lose everything between two groups."""
-        for link in self._between(_group(ones), _group(others), both=True):
-            self.links.cut(link)
+        Args:
+            restart: Start again what has crashed; otherwise it stays down.
 
-    def heal(self) -> None:
-        """Mend all links, and all special conditions of links."""
-        self.links.mend_all()
-
-    @staticmethod
-    def _between(ones: Iterable[Node], others: Iterable[Node], *, both: bool) -> list[Link]:
-        there = [(one.name, other.name) for one in ones for other in list(others)]
-        return there + [(b, a) for a, b in there] if both else there
+        Raises:
+            Violation: It was not within `timeout` virtual seconds.
+        """
+        self.remove_faults()
+        for node in self.nodes.values():
+            while node.is_paused:
+                node.resume()
+            if restart and not node.is_running:
+                self.restart(node)
+        return self.run_until_quiet(timeout)
 
     # --- commands --------------------------------------------------------------
 
@@ -244,138 +243,86 @@ class World:
             )
         )
 
-    # --- time ------------------------------------------------------------------
+    # --- peace -------------------------------------------------------------------
 
     @property
     def unix(self) -> float:
         """What a right wall clock shows."""
         return UNIX + self.now
 
-    def after(self, seconds: Seconds, act: Callable[[], None]) -> None:
-        """Do something later."""
-        self.at_time(self.now + seconds, act)
-
-    def at_time(self, when: Seconds, act: Callable[[], None]) -> None:
-        """Do something at a moment; of two at once, the one that was asked for first."""
-        heappush(self._heap, (when, next(self._order), act))
-
-    def after_in_order(self, queue: object, seconds: Seconds, act: Callable[[], None]) -> None:
-        """Do something later, and later than all that was put into the same queue before."""
-        when = max(self.now + seconds, self._in_order[queue])
-        self._in_order[queue] = when
-        self.at_time(when, act)
-
-    def step(self) -> None:
-        """Let the next thing happen."""
-        self.now, _, act = heappop(self._heap)
-        self.events += 1
-        act()
-        for check in self.after_each:
-            check()
-
-    def run_for(self, seconds: Seconds) -> None:
-        """Let so much time pass."""
-        end = self.now + seconds
-        while self._heap and self._heap[0][0] <= end:
-            self.step()
-        self.now = end
-
-    def run_until(
-        self, done: Callable[[], bool], timeout: Seconds = 60.0, *, every: Seconds = 0.0
-    ) -> Seconds:
-        """Let time pass until something holds; return how long it took.
-
-        Args:
-            every: Look no more often than that.
-
-        Raises:
-            Violation: It did not within `timeout` virtual seconds.
-        """
-        began, look_at = self.now, self.now
-        while not (self.now >= look_at and done()):
-            if self.now >= look_at:
-                look_at = self.now + every
-            if not self._heap or self._heap[0][0] > began + timeout:
-                self.now = began + timeout
-                if done():
-                    break
-                raise Violation(f"seed {self.seed}: it did not happen within {timeout} s")
-            self.step()
-        return self.now - began
-
     def run_until_quiet(self, timeout: Seconds = 60.0) -> Seconds:
         """Let time pass until all nodes agree on who is there, and nobody is suspect."""
-        return self.run_until(self.is_quiet, timeout, every=_LOOK_EVERY)
+        return self.run_until(self.is_quiet, timeout, every=_LOOK_EVERY, otherwise=self.unrest)
+
+    def unrest(self) -> str:
+        """Whose view is not as it should be, for people; empty if it is quiet."""
+        wrong = [
+            f"{node.name} sees " + (", ".join(f"{m.name} {m.state}" for m in node.members))
+            for node in self.running
+            if not self._is_right(node, self._there())
+        ]
+        return "; ".join(wrong)
 
     def is_quiet(self) -> bool:
         """Whether each running node sees exactly the running ones of its mesh, all alive."""
+        there = self._there()
+        return all(self._is_right(node, there) for node in self.running)
+
+    def _there(self) -> Mapping[bytes, set[str]]:
         there: defaultdict[bytes, set[str]] = defaultdict(set)
         for node in self.running:
             if not node.is_guest:
                 there[node.keys.group_id].add(node.name)
-        return all(
-            {member.handle for member in node.members if member.state in ("alive", "suspect")}
-            == node.handles
-            == there[node.keys.group_id] | ({node.name} if node.is_guest else set())
-            for node in self.running
-        )
+        return there
+
+    def _is_right(self, node: Node, there: Mapping[bytes, set[str]]) -> bool:
+        present = {member.handle for member in node.members if member.state in ("alive", "suspect")}
+        expected = there.get(node.keys.group_id, set()) | ({node.name} if node.is_guest else set())
+        return present == node.handles == expected
 
     # --- what nodes do -----------------------------------------------------------
 
-    def send_datagram(self, sender: Node, to: Address, data: bytes) -> None:
-        """A datagram leaves a socket."""
-        for look in self.on_datagram:
-            look(sender, to, data)
-        target = self._by_address.get(to)
-        if target is None:
-            return
-        source, life = sender.address, sender.life
+    def find(
+        self, sender: Node, to: Address, *, datagram: bool
+    ) -> tuple[Node | None, Address] | None:
+        """Who gets what is sent there, and from which address; None if a box swallows it."""
+        source = sender.address
+        if not self.routes.is_plain:
+            found = self.routes.route(source, to, self.now, datagram=datagram)
+            if found != (to, source):
+                self.coverage["nat"] += 1
+            if found is None:
+                return None
+            to, source = found
+        return self._by_address.get(to), source
 
-        def arrive() -> None:
-            if target.is_running:
-                target.feed_datagram(data, source)
-            elif target.has_power:
-                self.links.send_datagram((target.name, sender.name), refuse)
+    def metered(self, crypto: Crypto, node: Node) -> Crypto:
+        """The same, charged to a node if work costs anything."""
+        if self.charges is None:
+            return crypto
 
-        def refuse() -> None:
-            if sender.life == life:
-                sender.feed(lambda engine, now: engine.datagram_refused(to, now=now))
+        def charge(seconds: Seconds) -> None:
+            if node.is_running:
+                node.process.owed += seconds
 
-        self.links.send_datagram((sender.name, target.name), arrive)
+        return Metered(crypto, self.charges, charge)
 
     def handler_begins(self, node: Node, job: Ran) -> None:
         """Tell whoever watches handlers."""
-        for look in self.on_running:
-            look(node, job)
+        if not node.is_twin:
+            for look in self.on_running:
+                look(node, job)
 
     def persisting(self, node: Node, records: Sequence[Record]) -> None:
         """Tell whoever watches disks."""
-        for look in self.on_persist:
-            look(node, records)
-
-    def note(self, node: Node, what: str, data: bytes) -> None:
-        """Add one thing that happened to the trace."""
-        self._trace.update(f"{self.now!r} {node.name} {what} {len(data)} ".encode())
-        self._trace.update(data)
-
-    @property
-    def trace(self) -> str:
-        """A hash of all that happened so far, bytes on the wire included."""
-        return self._trace.hexdigest()
-
-    def require(self, holds: bool, promise: str) -> None:  # noqa: FBT001  # like assert
-        """Stop the run if a promise is broken.
-
-        Raises:
-            Violation: It is.
-        """
-        if not holds:
-            raise Violation(f"seed {self.seed}, at {self.now - START:.3f} s: {promise}")
+        if not node.is_twin:
+            for look in self.on_persist:
+                look(node, records)
 
     def _signature_held(self, public: bytes, data: bytes) -> None:
+        if self.byzantine and any(
+            self.nodes[name].identity.node_public == public for name in sorted(self.byzantine)
+        ):
+            return  # whoever lies has signed what it likes
         for look in self.on_signature:
             look(public, data)
-
-
-def _group(nodes: Node | Iterable[Node]) -> list[Node]:
-    return [nodes] if isinstance(nodes, Node) else list(nodes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from meshp2p.ids import Address
 from meshp2p.simulation import ALIVE, DEAD, Handler, Node, World
 from meshp2p.transport.endpoint import Route
 from meshp2p.wire import codec
@@ -16,7 +17,7 @@ def forward(world: World, sender: Node, helper: Node, items: list[codec.Value]) 
         node.engine._membership.drain(world.now)  # noqa: SLF001
 
     say(sender)
-    sender.after_input()
+    sender.process.after_input()
 
 
 def refuse(node: Node, victim: Node) -> None:
@@ -24,12 +25,15 @@ def refuse(node: Node, victim: Node) -> None:
     node.feed(lambda engine, now: engine.datagram_refused(victim.address, now=now))
 
 
-def sent_by(world: World, name: str) -> list[int]:
-    """Sizes of the datagrams that somebody sends from now on."""
+def sent_by(world: World, name: str, *, to: Node) -> list[int]:
+    """Sizes of the datagrams that somebody sends to another from now on."""
     sizes: list[int] = []
-    world.on_datagram.append(
-        lambda node, _to, data: sizes.append(len(data)) if node.name == name else None
-    )
+
+    def look(node: Node, address: Address, data: bytes) -> None:
+        if node.name == name and address == to.address:
+            sizes.append(len(data))
+
+    world.on_datagram.append(look)
     return sizes
 
 
@@ -64,15 +68,19 @@ def test_a_true_refusal_still_ends_it_quickly() -> None:
 
 def test_one_datagram_is_forwarded_as_one_at_most() -> None:
     """Many small requests to forward, packed together, do not multiply."""
-    world = World(1)
-    bob, mallory, carol = world.join("bob", "mallory", "carol")
-    world.run_for(3.0)
-    sizes = sent_by(world, "bob")
+    sent: list[int] = []
+    for asks in (0, 50):
+        world = World(1)
+        bob, mallory, carol = world.join("bob", "mallory", "carol")
+        world.run_for(3.0)
+        sizes = sent_by(world, "bob", to=carol)
+        if asks:
+            forward(world, mallory, bob, [[3, 0, carol.id, b""]] * asks)
+        world.run_for(0.01)
+        sent.append(len(sizes))
 
-    forward(world, mallory, bob, [[3, 0, carol.id, b""]] * 50)
-    world.run_for(0.01)
-
-    assert len(sizes) <= 1
+    of_its_own, asked = sent
+    assert asked == of_its_own + 1
 
 
 def test_forwarding_for_one_member_has_a_budget() -> None:

@@ -1,0 +1,178 @@
+"""What virtual time costs: steady meshes by size, small faulty runs on both tiers, single pieces.
+
+    python -m benchmarks.simulation [--sizes 10 100] [--seconds 20] [--seeds 10] [--json]
+
+Figures are CPU time of one process. "x real time" is virtual seconds per CPU second with
+every member knowing every other; 1,000 and more take long to get there, and are asked for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+
+from meshp2p import capability
+from meshp2p.config import lan
+from meshp2p.identity.keys import Crypto, OpenSSL
+from meshp2p.simulation import Conditions, World
+from meshp2p.simulation.charges import Charges
+from meshp2p.simulation.faults import Crash, Loss, Schedule, Timed
+from meshp2p.simulation.swarm import NAMES, Plan, run_plan
+from meshp2p.testing import run
+
+_FIVE: Final = NAMES[:5]
+_MINUTE: Final = 60.0
+_LOSS: Final = 0.05
+_QUIET_WITHIN: Final = 300.0
+
+
+def resident() -> int:
+    """Bytes that this process has in memory."""
+    with open("/proc/self/statm") as file:  # noqa: PTH123  # one line of the kernel's
+        return int(file.read().split()[1]) * resource.getpagesize()
+
+
+def steady(size: int, seconds: float, crypto: Crypto | None = None) -> dict[str, Any]:
+    """A mesh in which all know all and nothing happens: lan, cheap crypto, real encoding."""
+    gc.collect()
+    before, began = resident(), time.process_time()
+    world = World(1, lan(), crypto=crypto)
+    for number in range(size):
+        world.start(f"node{number}")
+    quiet = world.run_until_quiet(_QUIET_WITHIN)
+    joined = time.process_time() - began
+    world.run_for(2.0)
+    gc.collect()
+    events, began = world.events, time.process_time()
+    world.run_for(seconds)
+    took = time.process_time() - began
+    return {
+        "nodes": size,
+        "join, virtual s": round(quiet, 2),
+        "join, CPU s": round(joined, 2),
+        "x real time": round(seconds / took, 1),
+        "events/s": round((world.events - events) / took),
+        "KiB a node": round((resident() - before) / size / 1024),
+    }
+
+
+def heap_seed(seed: int) -> float:
+    """Five engines on the heap for a minute, 5 % loss, one crash and its return; in ms."""
+    schedule = Schedule(
+        (Timed(5.0, Loss(_LOSS), _MINUTE), Timed(20.0, Crash("bob", silent=True), 40.0))
+    )
+    plan = Plan(
+        seed=seed,
+        names=_FIVE,
+        starts=(0.0,) * len(_FIVE),
+        profile="lan",
+        conditions=Conditions(delay=(0.001, 0.005)),
+        hostile=_MINUTE,
+        rate=1.0,
+        schedule=schedule,
+    )
+    began = time.process_time()
+    violation = run_plan(plan).violation
+    assert violation is None, violation
+    return (time.process_time() - began) * 1e3
+
+
+@capability("double")
+def double(number: int) -> int:
+    """Something to call."""
+    return 2 * number
+
+
+async def _minute(sim: Any) -> None:  # noqa: ANN401  # meshp2p.testing's simulation
+    people = [await sim.node(name, capabilities=[double]) for name in _FIVE]
+    alice, bob, *_ = people
+    for one in people:
+        for other in people:
+            if one is not other:
+                sim.link(one, other).set(loss=_LOSS, delay="1-5ms")
+    await sim.run_for(15)
+    assert await alice.call("double", 21) == 42  # noqa: PLR2004  # twice 21
+    await sim.crash(bob)
+    await sim.run_for(20)
+    await sim.restart(bob)
+    await sim.run_for(25)
+
+
+def trio_seed(seed: int) -> float:
+    """Five real nodes on trio in virtual time for a minute, likewise; in ms."""
+    began = time.process_time()
+    run(_minute, seeds=[seed])
+    return (time.process_time() - began) * 1e3
+
+
+def each(act: Callable[[], object], times: int = 2_000) -> float:
+    """Microseconds that one takes, at best of five rounds."""
+    rounds = []
+    for _ in range(5):
+        began = time.perf_counter()
+        for _ in range(times):
+            act()
+        rounds.append((time.perf_counter() - began) / times * 1e6)
+    return round(min(rounds), 1)
+
+
+def pieces() -> dict[str, str]:
+    """What `Charges` charges, beside what it takes here, in microseconds."""
+    crypto, charges = OpenSSL(), Charges()
+    private, data = bytes(range(32)), bytes(200)
+    signature, public = crypto.sign(private, data), crypto.signing_public(private)
+    other = crypto.exchange_public(bytes(range(1, 33)))
+    took = {
+        "verify": each(lambda: crypto.verify(public, data, signature)),
+        "sign": each(lambda: crypto.sign(private, data)),
+        "exchange": each(lambda: crypto.exchange(private, other)),
+    }
+    return {
+        name: f"{value} us here, {getattr(charges, name) * 1e6:.0f} us charged"
+        for name, value in took.items()
+    }
+
+
+def measure(sizes: list[int], seconds: float, seeds: int) -> dict[str, Any]:
+    """Everything, in one run."""
+    return {
+        "steady": [steady(size, seconds) for size in sizes],
+        "ms a seed, five nodes, 60 s, heap": round(
+            statistics.median(heap_seed(seed) for seed in range(seeds)), 1
+        ),
+        "ms a seed, five nodes, 60 s, trio": round(
+            statistics.median(trio_seed(seed) for seed in range(seeds)), 1
+        ),
+        "pieces": pieces(),
+    }
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[10, 100])
+    parser.add_argument("--seconds", type=float, default=20.0, help="virtual, of each steady mesh")
+    parser.add_argument("--seeds", type=int, default=10, help="of each kind of small run")
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    figures = measure(arguments.sizes, arguments.seconds, arguments.seeds)
+    if arguments.json:
+        print(json.dumps(figures))
+        return
+    for row in figures.pop("steady"):
+        print("  ".join(f"{name} {value}" for name, value in row.items()))
+    for name, value in figures.pop("pieces").items():
+        print(f"{name}: {value}")
+    for name, value in figures.items():
+        print(f"{name}: {value}")
+
+
+if __name__ == "__main__":
+    main()

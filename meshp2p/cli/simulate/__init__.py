@@ -1,0 +1,1 @@
+"""`meshp2p simulate`: scenarios, many seeds, and what came of them."""

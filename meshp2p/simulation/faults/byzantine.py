@@ -1,0 +1,217 @@
+"""Faults of those who do not keep to the protocol, and of strangers who attack it.
+
+`Forge` and `StaleGossip` need a node that was started with `crypto=Liar(...)`; `Flood` and
+`ReplayPackets` need nobody inside.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from typing import TYPE_CHECKING, ClassVar, Final
+
+import attrs
+
+from meshp2p.consensus import VoteCall
+from meshp2p.errors import UsageError
+from meshp2p.ids import Address
+from meshp2p.simulation.dice import Draws, secret
+from meshp2p.simulation.faults.fault import Stop
+from meshp2p.simulation.latency import AnyLatency, Uniform
+from meshp2p.simulation.liars import Liar, Lie, with_one_change
+
+if TYPE_CHECKING:
+    from meshp2p.simulation.nodes import Node
+    from meshp2p.simulation.world import World
+
+ATTACKER: Final = "198.51.100."
+"""RFC 5737: for examples."""
+_KEPT: Final = 32
+"""Datagrams that a flooder imitates."""
+_LONGEST: Final = 1_200
+_LATER: Final = Uniform(0.1, 10.0)
+
+
+def _start_lying(world: World, name: str, lie: Lie) -> Stop:
+    crypto = world[name].origins.crypto
+    if not isinstance(crypto, Liar):
+        raise UsageError(f"{name} cannot lie: start it with crypto=Liar(world.crypto)")
+    world.byzantine.add(name)
+    number = world.next_number()
+    crypto.lies[number] = lie
+
+    def stop() -> None:
+        del crypto.lies[number]
+
+    return stop
+
+
+@attrs.frozen
+class Forge:
+    """A member changes a field in a share of its datagrams: of others' records as of its own.
+
+    Everything it says so is sealed as it should be, but no signature over it holds.
+    """
+
+    kind: ClassVar[str] = "byzantine.forge"
+    node: str
+    share: float
+
+    def start(self, world: World) -> Stop:
+        """See `Fault.start`."""
+        draws, changes = Draws(world.seed, repr(self)), Draws(world.seed, repr(self), "what")
+        said = [0]
+
+        def lie(plaintext: bytes) -> bytes | None:
+            said[0] += 1
+            if draws.at(said[0]) >= self.share:
+                return None
+            changed = with_one_change(plaintext, changes, said[0])
+            world.coverage[self.kind] += changed is not None
+            return changed
+
+        return _start_lying(world, self.node, lie)
+
+
+@attrs.frozen
+class StaleGossip:
+    """A member says again what others said to it some time ago, as if it were its own."""
+
+    kind: ClassVar[str] = "byzantine.replay"
+    node: str
+    share: float
+
+    def start(self, world: World) -> Stop:
+        """See `Fault.start`."""
+        draws = Draws(world.seed, repr(self))
+        said = [0]
+        crypto = world[self.node].origins.crypto
+
+        def lie(_plaintext: bytes) -> bytes | None:
+            said[0] += 1
+            draw = draws.at(said[0])
+            if draw >= self.share or not isinstance(crypto, Liar) or not crypto.heard:
+                return None
+            world.coverage[self.kind] += 1
+            return crypto.heard[int(draw / self.share * len(crypto.heard))]
+
+        return _start_lying(world, self.node, lie)
+
+
+@attrs.frozen
+class ReplayPackets:
+    """Somebody on the path keeps a share of all datagrams and sends them again later.
+
+    Args:
+        elsewhere: From an address of its own instead of the true sender's.
+    """
+
+    kind: ClassVar[str] = "byzantine.replay"
+    share: float
+    later: AnyLatency = _LATER
+    elsewhere: bool = False
+
+    def start(self, world: World) -> Stop:
+        """See `Fault.start`."""
+        sent: Counter[tuple[str, Address]] = Counter()
+
+        def look(sender: Node, to: Address, data: bytes) -> None:
+            sent[sender.name, to] += 1
+            number = sent[sender.name, to]
+            draw = Draws(world.seed, repr(self), sender.name, to).at(number)
+            if draw < self.share:
+                wait = self.later.of(draw / self.share)
+                world.after(wait, lambda: self._again(world, sender, to, data))
+
+        world.on_datagram.append(look)
+        return lambda: world.on_datagram.remove(look)
+
+    def _again(self, world: World, sender: Node, to: Address, data: bytes) -> None:
+        if world.is_calm:
+            return
+        target, _ = world.find(sender, to, datagram=True) or (None, to)
+        if target is not None:
+            world.coverage[self.kind] += 1
+            source = Address(f"{ATTACKER}1", to.port) if self.elsewhere else sender.address
+            world.datagrams.smuggle("mallory", target, source, data)
+
+
+@attrs.frozen
+class Flood:
+    """A stranger sends so many datagrams a second: noise, and others' with a changed byte."""
+
+    kind: ClassVar[str] = "byzantine.flood"
+    node: str
+    rate: float
+
+    def start(self, world: World) -> Stop:
+        """See `Fault.start`."""
+        kept: deque[bytes] = deque(maxlen=_KEPT)
+        going = [True]
+        target = world[self.node]
+
+        def look(_sender: Node, to: Address, data: bytes) -> None:
+            if to == target.address:
+                kept.append(data)
+
+        def stop() -> None:
+            going.clear()
+            world.on_datagram.remove(look)
+
+        world.on_datagram.append(look)
+        self._send_next(world, kept, going, 1)
+        return stop
+
+    def _send_next(self, world: World, kept: deque[bytes], going: list[bool], number: int) -> None:
+        if not going:
+            return
+        draw = Draws(world.seed, repr(self)).at(number)
+        noise = secret(world.seed, repr(self), number)
+        data = (noise * (_LONGEST // len(noise)))[: int(draw * _LONGEST)]
+        if kept and number % 2:
+            model = kept[int(draw * len(kept))]
+            at = noise[0] % max(len(model), 1)
+            data = model[:at] + bytes([model[at] ^ (1 + noise[1] % 255)]) + model[at + 1 :]
+        world.coverage[self.kind] += 1
+        source = Address(f"{ATTACKER}{2 + number % 50}", 1024 + noise[2])
+        world.datagrams.smuggle("mallory", world[self.node], source, data)
+        world.after(1.0 / self.rate, lambda: self._send_next(world, kept, going, number + 1))
+
+
+@attrs.frozen
+class Equivocate:
+    """A second machine runs with a node's keys, so that one member says two things.
+
+    It votes otherwise, and awards, accepts and announces for itself.
+
+    Source: Bano and others, "Twins: BFT systems made robust" (OPODIS 2021).
+    """
+
+    kind: ClassVar[str] = "byzantine.equivocate"
+    node: str
+
+    def start(self, world: World) -> Stop:
+        """See `Fault.start`."""
+        node = world[self.node]
+        agent = attrs.evolve(node.agent, voter=lambda call: _other(node, call))
+        twin = world.twin(node, agent)
+
+        def look(sender: Node, _to: Address, _data: bytes) -> None:
+            world.coverage[self.kind] += sender is twin
+
+        world.on_datagram.append(look)
+
+        def stop() -> None:
+            world.on_datagram.remove(look)
+            twin.crash(silent=True)
+
+        return stop
+
+
+LIES: Final = (Forge, StaleGossip, Equivocate)
+"""Faults that make their node break the protocol."""
+
+
+def _other(node: Node, call: VoteCall) -> str:
+    """An option that the node itself would not choose."""
+    own = node.agent.voter(call) if node.agent.voter is not None else None
+    return next((option for option in call.options if option != own), call.options[0])

@@ -1,0 +1,208 @@
+"""Faults of one machine: it crashes, stands still, is slow, or has the wrong time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import attrs
+
+from meshp2p.ids import Seconds
+from meshp2p.simulation.clock import Skew as Wrong
+from meshp2p.simulation.disk import Left
+from meshp2p.simulation.faults.fault import Stop
+
+if TYPE_CHECKING:
+    from meshp2p.simulation.nodes import Node
+    from meshp2p.simulation.world import World
+
+
+@attrs.frozen
+class Crash:
+    """A process dies, and is started again at the end.
+
+    Args:
+        silent: The machine dies with it: no RST, no ICMP.
+        disk: What it finds afterwards; see `disk.Left`.
+    """
+
+    kind: ClassVar[str] = "crash"
+    node: str
+    silent: bool = False
+    disk: Left = "unsynced_lost"
+
+    def start(self, world: World) -> Stop:
+        """See `Fault.start`."""
+        node = world[self.node]
+        node.crash(silent=self.silent, disk=self.disk)
+        life = node.life
+        return lambda: _restart(world, node, life)
+
+
+@attrs.frozen
+class CrashAtWrite:
+    """A process dies each time shortly after it wanted something written, and soon returns.
+
+    What it promised may be on disk or not, and may have left it or not.
+
+    Args:
+        after: Seconds from its wish to its death; a sync takes some milliseconds.
+        down: Seconds until it is started again.
+        disk: What it finds then.
+        times: How often at most.
+    """
+
+    kind: ClassVar[str] = "crash"
+    node: str
+    after: Seconds = 0.0
+    down: Seconds = 0.1
+    disk: Left = "unsynced_lost"
+    times: int = 1
+
+    def start(self, world: World) -> Stop:
+        """See `Fault.start`."""
+        node = world[self.node]
+        left = [self.times]
+
+        def crash() -> None:
+            if node.is_running and left[0] > 0:
+                left[0] -= 1
+                node.crash(disk=self.disk)
+                life = node.life
+                world.after(self.down, lambda: _restart(world, node, life))
+
+        def look(writer: Node, _records: object) -> None:
+            if writer is node:
+                world.after(self.after, crash)  # never in the midst of its effects
+
+        def stop() -> None:
+            left[0] = 0
+            world.on_persist.remove(look)
+
+        world.on_persist.append(look)
+        return stop
+
+
+def _nothing() -> None:
+    """There was nobody to stop."""
+
+
+def _restart(world: World, node: Node, life: int) -> None:
+    """Start a node again that nobody else has started."""
+    if node.life == life and not node.is_running and not world.is_calm:
+        world.restart(node)
+
+
+@attrs.frozen
+class Leave:
+    """A process is stopped in order, and started again at the end."""
+
+    kind: ClassVar[str] = "leave"
+    node: str
+
+    def start(self, world: World) -> Stop:
+        """See `Fault.start`."""
+        node = world[self.node]
+        if node.is_running:
+            world.coverage[self.kind] += 1
+            world.leave(node)
+
+        def stop() -> None:
+            if not node.is_running and not world.is_calm:
+                world.restart(node)
+
+        return stop
+
+
+@attrs.frozen
+class Stall:
+    """A process stands still: GC, SIGSTOP, a frozen machine.
+
+    Args:
+        asleep: Its monotonic clock stands still as well, as during a laptop's sleep.
+    """
+
+    kind: ClassVar[str] = "stall"
+    node: str
+    asleep: bool = False
+
+    def start(self, world: World) -> Stop:
+        """See `Fault.start`."""
+        node = world[self.node]
+        if not node.is_running:
+            return _nothing
+        process = node.process
+        node.pause()
+        if self.asleep:
+            node.clock.sleep()
+
+        def stop() -> None:
+            world.coverage[self.kind] += not process.has_ended
+            if self.asleep:
+                node.clock.wake()
+            if self.asleep or not process.has_ended:  # one that was started meanwhile slept too
+                node.resume()
+
+        return stop
+
+
+@attrs.frozen
+class Slow:
+    """Every input takes so much CPU time."""
+
+    kind: ClassVar[str] = "slow"
+    node: str
+    per_input: Seconds
+
+    def start(self, world: World) -> Stop:
+        """See `Fault.start`."""
+        node = world[self.node]
+        node.slowness += self.per_input
+
+        def stop() -> None:
+            node.slowness = max(0.0, node.slowness - self.per_input)
+
+        return stop
+
+
+@attrs.frozen
+class Skew:
+    """A wall clock is wrong by `by` seconds and gains `drift` seconds in each second."""
+
+    kind: ClassVar[str] = "skew"
+    node: str
+    by: Seconds = 0.0
+    drift: float = 0.0
+
+    def start(self, world: World) -> Stop:
+        """See `Fault.start`."""
+        skews = world[self.node].clock.skews
+        number = world.next_number()
+        skews[number] = Wrong(world.now, self.by, self.drift)
+
+        def stop() -> None:
+            del skews[number]
+
+        return stop
+
+
+@attrs.frozen
+class ClockJump:
+    """A wall clock is set while the process looks: it is told, and told again at the end."""
+
+    kind: ClassVar[str] = "clock_jump"
+    node: str
+    by: Seconds
+
+    def start(self, world: World) -> Stop:
+        """See `Fault.start`."""
+        node, number = world[self.node], world.next_number()
+        node.clock.skews[number] = Wrong(world.now, self.by)
+        node.read_wall_clock()
+        world.coverage[self.kind] += 1
+
+        def stop() -> None:
+            del node.clock.skews[number]
+            node.read_wall_clock()
+            world.coverage[self.kind] += 1
+
+        return stop

@@ -1,0 +1,135 @@
+"""The protocol's promises as small named classes that watch a world while it runs.
+
+    world = World(seed=7)
+    watched = watch_all(world)
+    ...                     # trouble, then calm
+    look_at_rest(watched)
+
+A broken promise raises `Violation` out of the very step that breaks it; it names the
+invariant, the members, the moment, the seed, and the command that shows it again.
+Watch before the first node starts: what happened before is not judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from meshp2p.simulation.invariants import bounds
+from meshp2p.simulation.invariants.detection import (
+    Amnesty,
+    NoHastyDeath,
+    Refutes,
+    SilenceIsNoticed,
+)
+from meshp2p.simulation.invariants.invariant import Invariant
+from meshp2p.simulation.invariants.laws import (
+    Bounded,
+    OncePerNonce,
+    ProbesEnd,
+    SmallDatagrams,
+    TimePasses,
+    WellFormedEvents,
+)
+from meshp2p.simulation.invariants.lookout import Lookout
+from meshp2p.simulation.invariants.rest import CallsWork, ViewsAgree
+from meshp2p.simulation.invariants.statements import (
+    EpochsRise,
+    OneWinner,
+    SignsOnce,
+    WrittenFirst,
+)
+from meshp2p.simulation.invariants.versions import (
+    NobodyRises,
+    OneBody,
+    OneSuspicion,
+    OwnersSpeak,
+    OwnName,
+    VersionsRise,
+)
+from meshp2p.simulation.invariants.votes import OneOutcome, Recounts, Verifies
+from meshp2p.simulation.invariants.work import (
+    AtMostOnce,
+    CurrentResult,
+    DeadlinesGoDown,
+    EndsOnce,
+    OncePerKey,
+    OneRunPerToken,
+)
+from meshp2p.simulation.world import World
+
+_ALL: Final[tuple[type[Invariant], ...]] = (
+    OncePerNonce,
+    VersionsRise,
+    NobodyRises,
+    OwnersSpeak,
+    OneBody,
+    NoHastyDeath,
+    Refutes,
+    OwnName,
+    OneSuspicion,
+    Amnesty,
+    SmallDatagrams,
+    Bounded,
+    ProbesEnd,
+    WellFormedEvents,
+    TimePasses,
+    SilenceIsNoticed,
+    SignsOnce,
+    WrittenFirst,
+    OneWinner,
+    EpochsRise,
+    CurrentResult,
+    OneRunPerToken,
+    OneOutcome,
+    Recounts,
+    Verifies,
+    AtMostOnce,
+    OncePerKey,
+    DeadlinesGoDown,
+    EndsOnce,
+    ViewsAgree,
+    CallsWork,
+)
+
+INVARIANTS: Final[Mapping[str, type[Invariant]]] = MappingProxyType(
+    {kind.name: kind for kind in _ALL}
+)
+"""By the name that a violation shows."""
+
+
+def watch(world: World, *names: str, scenario: str = "swarm") -> list[Invariant]:
+    """Watch for these promises alone, by name."""
+    lookout = Lookout(world, scenario)
+    return [INVARIANTS[name](lookout) for name in names]
+
+
+def watch_all(world: World, *, scenario: str = "swarm") -> list[Invariant]:
+    """Watch for all promises from now on.
+
+    Args:
+        scenario: Named in the command that replays a violation.
+    """
+    return watch(world, *INVARIANTS, scenario=scenario)
+
+
+def look_at_rest(invariants: Iterable[Invariant]) -> None:
+    """Let each look at everything: no fault is left, and nothing is under way.
+
+    Raises:
+        Violation: Not everything came right.
+    """
+    for invariant in invariants:
+        invariant.at_rest()
+
+
+__all__ = [
+    "INVARIANTS",
+    "Invariant",
+    "Lookout",
+    "bounds",
+    "look_at_rest",
+    "watch",
+    "watch_all",
+]

@@ -1,0 +1,128 @@
+"""What invariants see inside an engine: the one place that knows its private names.
+
+An engine shows its users what they need; whoever wants to prove that its innards are in
+order must look at them. Nothing here changes anything.
+"""
+# ruff: noqa: SLF001  # looking where users need not look is the purpose of this file
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from meshp2p.consensus.lot import Lot
+from meshp2p.engine import Engine
+from meshp2p.gossip.own import OwnRecord
+from meshp2p.gossip.probe import Probe
+from meshp2p.gossip.view import View
+from meshp2p.ids import NodeId, Seconds
+from meshp2p.messaging.requests import Request
+from meshp2p.messaging.serving import Job
+from meshp2p.wire import limits
+
+
+def view_of(engine: Engine) -> View:
+    """Its list of members, with versions and signatures."""
+    return engine._swim._parts.view
+
+
+def own_record_of(engine: Engine) -> OwnRecord | None:
+    """What it says of itself; None for a guest."""
+    return engine._swim._own
+
+
+def unix_of(engine: Engine, now: Seconds) -> float:
+    """What it takes for the time of day."""
+    return engine._swim._parts.wall.unix(now)
+
+
+def probes_of(engine: Engine) -> Iterator[Probe]:
+    """Questions of its failure detector that wait for an answer."""
+    return iter(engine._swim._detector._probes)
+
+
+def open_requests_of(engine: Engine) -> Iterable[Request]:
+    """Calls of its own that have not ended, those of auctions and votes included."""
+    return engine._calls._open.values()
+
+
+def jobs_of(engine: Engine) -> Iterable[Job]:
+    """Requests of others that it has taken on."""
+    return engine._serving._jobs.values()
+
+
+def lots_of(engine: Engine) -> Iterable[Lot]:
+    """Auctions that it holds."""
+    return engine._coordination._participant.auctions._lots.values()
+
+
+def open_votes_of(engine: Engine) -> Iterator[tuple[int, Seconds]]:
+    """Votes that it has called and not closed: number, and when each closes."""
+    for vote in engine._coordination._participant.votes._open.values():
+        yield vote.number, vote.closes_at
+
+
+def sizes_of(engine: Engine) -> Iterator[tuple[str, int, int]]:
+    """What strangers and members can make it hold: what it is, how much, and the bound."""
+    yield from _gossip_sizes(engine)
+    yield from _transport_sizes(engine)
+    serving = engine._serving
+    yield "waiting bodies", serving._waiting_bytes, limits.MAX_QUEUED_BODIES
+    yield "kept answers", serving.kept_bytes, limits.MAX_DUPLICATE_BYTES
+    yield "running handlers", serving.load, engine.config.handler_slots + limits.MAX_HOPS
+    queued = len(serving._waiting) + serving._attached
+    yield "waiting requests", queued, engine.config.handler_queue
+    yield from _consensus_sizes(engine)
+
+
+def _gossip_sizes(engine: Engine) -> Iterator[tuple[str, int, int]]:
+    swim = engine._swim
+    parts = swim._parts
+    yield "members", len(parts.view), limits.MAX_MEMBERS
+    yield "lost members", len(parts.view._lost), limits.MAX_LOST
+    yield "news", len(parts.news), limits.MAX_NEWS
+    yield "pulls", len(parts._pulled), limits.MAX_PULLS
+    yield "unchecked claims", len(swim._intake), limits.MAX_UNVERIFIED + limits.MAX_SESSIONS
+    probes = swim._detector._probes
+    yield "probes", len(probes), limits.MAX_MEMBERS
+    yield "late probes", len(probes._given_up), limits.MAX_LATE_PROBES
+    heard = max((len(row.heard) for row in parts.view), default=0)
+    yield "accusers of one member", heard, limits.MAX_SUSPICIONS + 1
+
+
+def _transport_sizes(engine: Engine) -> Iterator[tuple[str, int, int]]:
+    endpoint, links = engine._endpoint, engine._links
+    yield "sessions", len(endpoint), limits.MAX_SESSIONS + limits.MAX_PENDING_HANDSHAKES
+    yield "handshakes begun", len(endpoint._attempts), limits.MAX_PENDING_HANDSHAKES
+    waiting = max(map(len, endpoint._waiting.values()), default=0)
+    yield "datagrams that wait for one member", waiting, limits.MAX_WAITING_PER_PEER
+    yield "connections", len(links), limits.MAX_CONNECTIONS + limits.MAX_PREAUTH_STREAMS
+    for link in links._links.values():
+        if link.connection is not None:
+            mux = link.connection.mux
+            yield "half-received bodies", mux._held, limits.MAX_REASSEMBLY
+            yield "unread answers", mux._unread, limits.MAX_UNREAD
+            yield "requests of one peer", len(mux._unanswered), limits.MAX_STREAMS
+
+
+def _consensus_sizes(engine: Engine) -> Iterator[tuple[str, int, int]]:
+    participant = engine._coordination._participant
+    voter, bidder = participant._voter, participant._bidder
+    yield "auctions", len(participant.auctions._lots), limits.MAX_OPEN_AUCTIONS
+    yield "votes", len(participant.votes._open), limits.MAX_OPEN_VOTES
+    yield "open ballots", len(voter._open), limits.MAX_OPEN_BALLOTS
+    yield "kept ballots", len(voter._signed), limits.MAX_KEPT_BALLOTS
+    yield "offers", len(bidder._open), limits.MAX_OPEN_OFFERS
+    yield "awards taken on", len(bidder._work), limits.MAX_OPEN_AUCTIONS
+    yield "remembered awards", len(bidder._accepted), limits.MAX_KEPT_AWARDS
+    yield "kept results", bidder._results_size, limits.MAX_KEPT_RESULTS + limits.MAX_BODY
+
+
+def seen_at(engine: Engine, member: NodeId) -> Seconds | None:
+    """When the member's last datagram was read; None for a stranger."""
+    row = view_of(engine).get(member)
+    return None if row is None else row.last_seen
+
+
+def gossip_due(engine: Engine) -> Seconds:
+    """When its membership wants to be woken."""
+    return engine._swim._parts.timers.next()

@@ -1,0 +1,111 @@
+"""Stands between an engine and its mathematics: what was sealed, opened, believed, by whom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+import attrs
+
+from meshp2p.identity.keys import Aead, Crypto
+from meshp2p.ids import NodeId
+from meshp2p.simulation.cheap import CheapCrypto
+from meshp2p.simulation.liars import Liar
+
+_KEY_SHOWN: Final = 4
+"""Bytes of a key in a message: enough to tell two apart."""
+_TRANSCRIPT: Final = 32
+"""Bytes of Noise's running hash, which handshake messages are bound to; packets are bound to
+their headers, which are shorter."""
+
+OnBelief: TypeAlias = Callable[[NodeId, bytes, bytes], None]
+"""Told who checked a signature that holds, the signer's public key, and the data."""
+OnMisuse: TypeAlias = Callable[[NodeId, str], None]
+"""Told whose key was used as none may be, and how."""
+
+
+@attrs.define(eq=False)
+class Box:
+    """All uses of one key, in whatever object."""
+
+    key: bytes
+    sealed: dict[bytes, int] = attrs.field(factory=dict)
+    opened: set[bytes] = attrs.field(factory=set)
+
+
+@attrs.define(eq=False)
+class Ears:
+    """What is told of all engines' mathematics, and to whom; empty lists cost nothing."""
+
+    on_belief: list[OnBelief] = attrs.field(factory=list)
+    on_misuse: list[OnMisuse] = attrs.field(factory=list)
+    boxes: dict[bytes, Box] = attrs.field(factory=dict)
+
+
+class _WatchedAead:
+    """An `Aead` that reports."""
+
+    def __init__(self, inner: Aead, box: Box, misuse: Callable[[str], None]) -> None:
+        self._inner = inner
+        self._box = box
+        self._misuse = misuse
+
+    def seal(self, nonce: bytes, plaintext: bytes, aad: bytes | None) -> bytes:
+        """See `Aead.seal`."""
+        said = hash((plaintext, aad))
+        if self._box.sealed.setdefault(nonce, said) != said:
+            self._misuse(f"sealed two texts with key {self._box.key[:_KEY_SHOWN].hex()}, one nonce")
+        return self._inner.seal(nonce, plaintext, aad)
+
+    def open(self, nonce: bytes, ciphertext: bytes, aad: bytes | None) -> bytes:
+        """See `Aead.open`."""
+        plaintext = self._inner.open(nonce, ciphertext, aad)
+        if aad is not None and len(aad) == _TRANSCRIPT:
+            return plaintext  # a copy of a handshake draws the same answer again, or none
+        if nonce in self._box.opened:
+            self._misuse(f"opened one packet twice, key {self._box.key[:_KEY_SHOWN].hex()}")
+        self._box.opened.add(nonce)
+        return plaintext
+
+
+class Overheard:
+    """One engine's `Crypto`, which does what another does and tells of it.
+
+    Args:
+        inner: The one that does the work.
+        owner: Whose engine it is.
+    """
+
+    def __init__(self, inner: Crypto, owner: NodeId, ears: Ears) -> None:
+        """Tell `ears` of all that is heard."""
+        self._inner = inner
+        self._owner = owner
+        self._ears = ears
+        self.sign = inner.sign
+        self.signing_public = inner.signing_public
+        self.exchange = inner.exchange
+        self.exchange_public = inner.exchange_public
+
+    def verify(self, public: bytes, data: bytes, signature: bytes) -> bool:
+        """See `Crypto.verify`."""
+        holds = self._inner.verify(public, data, signature)
+        if holds:
+            for told in self._ears.on_belief:
+                told(self._owner, public, data)
+        return holds
+
+    def aead(self, key: bytes) -> Aead:
+        """See `Crypto.aead`."""
+        if not self._ears.on_misuse:
+            return self._inner.aead(key)
+        box = self._ears.boxes.setdefault(key, Box(key))
+        return _WatchedAead(self._inner.aead(key), box, self._misuse)
+
+    def _misuse(self, how: str) -> None:
+        for told in self._ears.on_misuse:
+            told(self._owner, how)
+
+
+def silent(crypto: Crypto) -> Crypto:
+    """The same mathematics for whoever watches: nobody is told what it looks at."""
+    return CheapCrypto() if isinstance(crypto, CheapCrypto | Liar) else crypto

@@ -1,0 +1,118 @@
+"""A cipher between a production engine and what it says: its owner can lie under a true seal.
+
+Whatever an engine says in a datagram passes here as plaintext just before it is sealed, and
+whatever it hears just after it was opened. So a member can be made to say anything, and
+what it says arrives authentic.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from meshp2p.errors import WireError
+from meshp2p.identity.keys import Aead, Crypto
+from meshp2p.simulation.dice import Draws
+from meshp2p.transport.packet import DATA, DATA_HEADER
+from meshp2p.wire import codec
+from meshp2p.wire.codec import Value
+
+Lie: TypeAlias = Callable[[bytes], bytes | None]
+"""What is sealed instead of a datagram's plaintext; None for the truth."""
+
+_REMEMBERED: Final = 64
+"""Datagrams of others that a liar keeps."""
+
+
+class Liar:
+    """A `Crypto` that is honest until it is told how to lie.
+
+    Args:
+        crypto: What does the mathematics.
+    """
+
+    def __init__(self, crypto: Crypto) -> None:
+        """Honest."""
+        self._crypto = crypto
+        self.lies: dict[int, Lie] = {}
+        """By the number of the fault; the first that lies is believed."""
+        self.heard: deque[bytes] = deque(maxlen=_REMEMBERED)
+        """Plaintexts of the latest datagrams from others."""
+
+    def sign(self, private: bytes, data: bytes) -> bytes:
+        """See `Crypto.sign`."""
+        return self._crypto.sign(private, data)
+
+    def verify(self, public: bytes, data: bytes, signature: bytes) -> bool:
+        """See `Crypto.verify`."""
+        return self._crypto.verify(public, data, signature)
+
+    def signing_public(self, private: bytes) -> bytes:
+        """See `Crypto.signing_public`."""
+        return self._crypto.signing_public(private)
+
+    def exchange(self, private: bytes, public: bytes) -> bytes:
+        """See `Crypto.exchange`."""
+        return self._crypto.exchange(private, public)
+
+    def exchange_public(self, private: bytes) -> bytes:
+        """See `Crypto.exchange_public`."""
+        return self._crypto.exchange_public(private)
+
+    def aead(self, key: bytes) -> Aead:
+        """A cipher that may lie on its way in."""
+        return _LyingAead(self, self._crypto.aead(key))
+
+
+class _LyingAead:
+    def __init__(self, liar: Liar, honest: Aead) -> None:
+        self._liar = liar
+        self._honest = honest
+
+    def seal(self, nonce: bytes, plaintext: bytes, aad: bytes | None) -> bytes:
+        if self._liar.lies and _is_datagram(aad):
+            for lie in self._liar.lies.values():
+                instead = lie(plaintext)
+                if instead is not None:
+                    plaintext = instead
+                    break
+        return self._honest.seal(nonce, plaintext, aad)
+
+    def open(self, nonce: bytes, ciphertext: bytes, aad: bytes | None) -> bytes:
+        plaintext = self._honest.open(nonce, ciphertext, aad)
+        if _is_datagram(aad):
+            self._liar.heard.append(plaintext)
+        return plaintext
+
+
+def _is_datagram(aad: bytes | None) -> bool:
+    """A datagram's seal covers its header; a stream's has none; a handshake's is another."""
+    return aad is not None and len(aad) == DATA_HEADER.size and aad[0] == DATA
+
+
+def with_one_change(plaintext: bytes, draws: Draws, number: int) -> bytes | None:
+    """The same items with one field changed, so that signatures over it fail; None if empty."""
+    try:
+        value = codec.unpack_untrusted(plaintext)
+    except WireError:
+        return None
+    counted = [number * 64]
+
+    def draw(below: int) -> int:
+        counted[0] += 1
+        return int(draws.at(counted[0]) * below)
+
+    return codec.pack(_changed(value, draw))
+
+
+def _changed(value: Value, draw: Callable[[int], int]) -> Value:
+    if isinstance(value, list) and value:
+        at = draw(len(value))
+        return [*value[:at], _changed(value[at], draw), *value[at + 1 :]]
+    if isinstance(value, bytes) and value:
+        at = draw(len(value))
+        return value[:at] + bytes([value[at] ^ (1 << draw(8))]) + value[at + 1 :]
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return max(value + draw(5) - 2, 0)

@@ -1,0 +1,193 @@
+"""What the agents of a simulated mesh do all day: calls, keyed calls, auctions, votes."""
+
+from __future__ import annotations
+
+from itertools import count
+from random import Random
+from typing import Final, Literal, TypeAlias
+
+import attrs
+
+from meshp2p.consensus import AwardData, VoteResult
+from meshp2p.errors import MeshError
+from meshp2p.ids import Seconds
+from meshp2p.simulation.handlers import Agent, Handler, Onward
+from meshp2p.simulation.nodes import Node
+from meshp2p.simulation.pending import Pending
+from meshp2p.simulation.witness import START
+from meshp2p.simulation.world import World
+
+What: TypeAlias = Literal["add", "charge", "relay", "message", "auction", "vote"]
+
+_KINDS: Final[tuple[What, ...]] = ("add", "charge", "relay", "message", "auction", "vote")
+_WEIGHTS: Final = (4, 4, 2, 1, 1, 1)
+_KEYS: Final = 5
+"""So few, that the same one is often used twice."""
+_AUCTION: Final[Seconds] = 6.0
+_VOTE: Final[Seconds] = 2.0
+_CANCELLED: Final = 0.05
+_PATIENCE: Final[tuple[Seconds, ...]] = (0.2, 5.0)
+LONGEST: Final[Seconds] = 8.0
+"""After so long whatever was begun has ended, one way or the other."""
+
+
+@attrs.frozen
+class Errand:
+    """One thing that somebody asks for.
+
+    Args:
+        at: Seconds after the world's start.
+        who: Asks; nobody if it is not running then.
+        whom: Of a message.
+        number: What it is about.
+        key: Of a call that must run once; empty for others.
+        timeout: Of a call.
+        cancelled: Whether it is given up at once.
+    """
+
+    at: Seconds
+    who: str
+    what: What
+    whom: str
+    number: int
+    key: str
+    timeout: Seconds
+    cancelled: bool
+
+
+def draw_errands(
+    rng: Random, names: tuple[str, ...], until: Seconds, rate: float
+) -> tuple[Errand, ...]:
+    """`rate` errands a second until then."""
+    errands: list[Errand] = []
+    at = rng.expovariate(rate)
+    while at < until:
+        errands.append(
+            Errand(
+                at=at,
+                who=rng.choice(names),
+                what=rng.choices(_KINDS, _WEIGHTS)[0],
+                whom=rng.choice(names),
+                number=rng.randrange(1_000),
+                key=rng.choice(["", "", f"key-{rng.randrange(_KEYS)}"]),
+                timeout=rng.choice(_PATIENCE),
+                cancelled=rng.random() < _CANCELLED,
+            )
+        )
+        at += rng.expovariate(rate)
+    return tuple(errands)
+
+
+def draw_agent(rng: Random, name: str) -> Agent:
+    """Somebody who adds, charges, relays, listens and votes, at its own pace."""
+    slow = rng.choice([0.0, 0.01, 0.3, 1.0])
+    likes = rng.choice([("yes",), ("yes",), ("no",), ("yes", "no")])
+    asked = count()  # who likes both changes its mind each time: what it signed must not
+    handlers = {
+        "add": Handler(function=lambda a, b: a + b, takes=slow, idempotent=True),
+        "charge": Handler(function=lambda n: n, takes=slow),
+        "relay": Handler(function=lambda a, b: Onward("add", (a, b))),
+    }
+    if rng.random() < 0.3:  # noqa: PLR2004  # not everybody can do everything
+        del handlers[rng.choice(sorted(handlers))]
+    return Agent(
+        handlers,
+        on_message=lambda body: [name, body],
+        voter=lambda _: likes[next(asked) % len(likes)],
+    )
+
+
+@attrs.define(eq=False)
+class Workload:
+    """Runs errands in a world, and knows afterwards what must have become of them.
+
+    Args:
+        faulty: As votes are called; None for the usual bound.
+    """
+
+    world: World
+    faulty: int | None = None
+    _asked: list[tuple[Node, int, Pending, object]] = attrs.field(factory=list, init=False)
+    _auctions: list[Pending] = attrs.field(factory=list, init=False)
+    _votes: list[Pending] = attrs.field(factory=list, init=False)
+
+    def plan(self, errands: tuple[Errand, ...]) -> None:
+        """Let each happen at its hour."""
+        for errand in errands:
+            self.world.at_time(
+                max(START + errand.at, self.world.now),
+                lambda errand=errand: self._run(errand),  # type: ignore[misc]  # mypy cannot infer it
+            )
+
+    def _run(self, errand: Errand) -> None:
+        node = self.world.nodes.get(errand.who)
+        if node is None or not node.is_running or node.is_paused:
+            return
+        try:
+            self._begin(node, errand)
+        except MeshError:
+            self.world.coverage["work.refused"] += 1
+
+    def _begin(self, node: Node, errand: Errand) -> None:
+        number, wait = errand.number, errand.timeout
+        match errand.what:
+            case "auction":
+                self._auctions.append(self.world.auction(node, "add", number, 1, deadline=_AUCTION))
+            case "vote":
+                self._votes.append(
+                    self.world.vote(
+                        node, f"{number}?", ["yes", "no"], closes_in=_VOTE, faulty=self.faulty
+                    )
+                )
+            case "message":
+                pending = node.call(f"@{errand.whom}", number, timeout=wait)
+                self._keep(node, errand, pending, [errand.whom, number])
+            case "charge":
+                pending = node.call("charge", number, timeout=wait, key=errand.key)
+                self._keep(node, errand, pending, None if errand.key else number)
+            case _:
+                pending = node.call(errand.what, number, 1, timeout=wait)
+                self._keep(node, errand, pending, number + 1)
+
+    def _keep(self, node: Node, errand: Errand, pending: Pending, expected: object) -> None:
+        if errand.cancelled:
+            node.cancel(pending)
+        else:
+            self._asked.append((node, node.life, pending, expected))
+
+    # --- the end -------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Everything has ended, and what was answered is right.
+
+        Raises:
+            Violation: It is not so.
+        """
+        for asked in self._asked:
+            self._check_call(*asked)
+        coverage = self.world.coverage
+        for pending in self._auctions:
+            if pending.error is None and isinstance(pending.value, AwardData):
+                coverage["work.awards"] += 1
+                coverage["work.successors"] += pending.value.epoch > 1
+        for pending in self._votes:
+            if isinstance(pending.value, VoteResult):
+                coverage["work.votes_decided"] += 1
+            elif pending.is_done:
+                coverage["work.votes_undecided"] += 1
+
+    def _check_call(self, node: Node, life: int, pending: Pending, expected: object) -> None:
+        if node.life != life:
+            return
+        world, who = self.world, (node.name,)
+        world.require(pending.is_done, "a call never ended", name="ends once", nodes=who)
+        if pending.error is None:
+            world.coverage["work.answered"] += 1
+            # What a liar answers is its own affair.
+            right = expected is None or pending.result == expected or bool(world.byzantine)
+            text = f"{pending.result!r} instead of {expected!r}"
+            world.require(right, text, name="right answer", nodes=who)
+        else:
+            world.coverage["work.failed"] += 1
+            known = isinstance(pending.error, MeshError)
+            world.require(known, f"a call ended with {pending.error!r}", nodes=who)

@@ -1,0 +1,227 @@
+"""`meshp2p simulate` as a user types it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import TypeAlias
+
+import pytest
+
+from meshp2p.simulation.coverage import FAULTS
+from tests.docs.pages import chapters, fits
+from tests.end_to_end.shell import REPOSITORY, Ended, Shell, children, eventually, is_gone
+
+Write: TypeAlias = Callable[[str], str]
+
+HEAD = '''
+"""Written for a test."""
+
+from meshp2p.simulation.faults import Crash, Loss, Stall, Timed
+from meshp2p.simulation.run import Run
+from meshp2p.simulation.script import Script, plan_of
+
+def draw(seed):
+    faults = [Timed(1.0, Loss(0.1), 3.0), Timed(1.5, Stall("carol"), 1.6)]
+    if seed % 2:
+        faults.append(Timed(2.0, Crash("bob", silent=True), 4.0))
+    return plan_of(seed, ["alice", "bob", "carol"], faults, hostile=4.5, profile="loopback")
+
+def act(run: Run):
+    run.trouble()
+    run.measure("deaths", len(run.told("member.failed")))
+    {act}
+
+SCENARIO = Script("crashes", "Nobody ever fails.", draw, act=act, seeds=range(4))
+'''
+KEPT = HEAD.format(act="pass")
+BROKEN = HEAD.format(act='run.nobody_was("member.failed", ["bob"])')
+ENDLESS = HEAD.format(act="while True: pass")
+DYING = "import os\n    if run.plan.seed == 2: os._exit(3)"
+SILENT = HEAD.format(act=DYING + "\n    while run.plan.seed == 1: pass")
+
+
+@pytest.fixture
+def write(shell: Shell) -> Write:
+    """Save a scenario where the command will look for it."""
+
+    def save(text: str) -> str:
+        (shell.home / "mine.py").write_text(text)
+        return "mine.py"
+
+    return save
+
+
+def simulate(shell: Shell, *words: str) -> Ended:
+    """Run the command on one process of its own, so that the order is known."""
+    return shell.meshp2p("simulate", *words, "--jobs", "1")
+
+
+# --- what there is ---------------------------------------------------------------------
+
+
+def test_the_list_has_one_name_a_line_and_as_json_each_claim(shell: Shell) -> None:
+    """Names are the files of `simulations/`; nothing else is printed."""
+    names = shell.meshp2p("simulate", "--list").out.splitlines()
+    claims = shell.meshp2p("simulate", "--list", "--json").json["scenarios"]
+    files = sorted(path.stem for path in (REPOSITORY / "simulations").glob("[!_]*.py"))
+    assert names == files == [each["name"] for each in claims]
+    assert len(names) >= 14
+    assert all(each["claim"].endswith(".") for each in claims)
+
+
+# --- promises that are kept --------------------------------------------------------------
+
+
+def test_a_scenario_of_ones_own_is_run_and_summed_up(shell: Shell, write: Write) -> None:
+    """Seeds, pace, figures, and what really happened, in forty columns as in any number."""
+    environment = {**shell.environment(), "COLUMNS": "40"}
+    words = [sys.executable, "-m", "meshp2p", "simulate", write(KEPT), "--jobs", "1"]
+    done = subprocess.run(
+        words, cwd=shell.home, env=environment, capture_output=True, text=True, check=True
+    )
+    assert max(map(len, done.stdout.splitlines())) <= 40
+    told = " ".join(done.stdout.split())
+    assert "mine.py: 4 seeds, all promises kept" in told
+    assert "deaths 0.5 (most 2)" in told
+    assert "simulated seconds a second" in told
+    assert "crash 2" in told
+
+
+def test_json_is_one_object_with_all_figures(shell: Shell, write: Write) -> None:
+    """For programs, nothing on stderr; faults that never happened can be made to fail it."""
+    ended = simulate(shell, write(KEPT), "--seeds", "0:2", "--cover", "1", "--json")
+    facts = ended.json
+    assert (ended.status, ended.err) == (1, "")
+    assert (facts["kept"], facts["violations"]) == (False, [])
+    assert facts["seeds"] == facts["scenarios"]["mine.py"]["seeds"] == 2
+    assert facts["coverage"]["crash"] == facts["coverage"]["restart"] == 1
+    assert facts["simulated_seconds"] >= 9.0
+    assert facts["node_hours"] == pytest.approx(3 * facts["simulated_seconds"] / 3_600, abs=1e-3)
+    assert not {"crash", "stall", "loss"} & set(facts["too_rare"])
+    assert {"nat", "skew"} <= set(facts["too_rare"]) <= set(FAULTS)
+
+
+def test_a_run_can_be_looked_at(shell: Shell, write: Write) -> None:
+    """Also one that went well."""
+    words = ("--seed", "1", "--trace", "run.jsonl", "--html", "run.html")
+    assert simulate(shell, write(KEPT), *words).status == 0
+    lines = (shell.home / "run.jsonl").read_text().splitlines()
+    assert json.loads(lines[0])["seed"] == 1
+    assert any(json.loads(line)["k"] == "crash" for line in lines[1:])
+    assert "crashes, seed 1" in (shell.home / "run.html").read_text()
+
+
+def test_the_file_of_a_scenario_is_a_program(shell: Shell) -> None:
+    """`python simulations/flapping_link.py` is the command itself."""
+    path = str(REPOSITORY / "simulations" / "flapping_link.py")
+    ended = shell.python(path, "--seed", "0", "--json")
+    assert ended.status == 0
+    assert ended.json["scenarios"][path]["seeds"] == 1
+
+
+# --- promises that are broken --------------------------------------------------------------
+
+
+def test_a_broken_promise_is_shrunk_shown_and_can_be_replayed(shell: Shell, write: Write) -> None:
+    """Which, whose, when; the one command; and code to paste that breaks it again."""
+    words = ("--trace", "run.jsonl", "--html", "run.html", "--json")
+    ended = simulate(shell, write(BROKEN), *words)
+    assert ended.status == 1
+    found = ended.json["violations"]
+    assert [each["seed"] for each in found] == [1, 3]
+    first = found[0]
+    assert first["invariant"] == "claim of crashes"
+    assert "alice: bob" in first["text"]
+    assert first["replay"] == "meshp2p simulate mine.py --seed 1"
+    assert first["shrunk"]["faults_before"] == 3
+    assert first["shrunk"]["faults"] == 1
+    assert "violation" in (shell.home / "run.jsonl").read_text()
+    assert (shell.home / "run.html").stat().st_size > 10_000
+
+    replayed = shell.python(
+        "-c",
+        f"import sys; sys.argv[1:] = {first['replay'].split()[1:]!r}\n"
+        "from meshp2p.cli import main; sys.exit(main())",
+    )
+    assert replayed.status == 1
+    assert "claim of crashes: member.failed" in replayed.out
+    pasted = shell.python("-c", first["shrunk"]["code"])
+    assert f"at {first['shrunk']['at']:.6f} s: claim of crashes" in pasted.out
+
+
+def test_people_see_where_it_broke(shell: Shell, write: Write) -> None:
+    """Seed, moment, promise, replay, and the schedule that is left."""
+    ended = simulate(shell, write(BROKEN), "--fail-fast")
+    assert ended.status == 1
+    assert "mine.py, seed 1: at 4.5" in ended.out
+    assert "replay: meshp2p simulate mine.py --seed 1" in " ".join(ended.out.split())
+    assert "    from meshp2p.simulation.faults import Crash, Schedule, Timed\n" in ended.out
+    assert "Timed(2.0, Crash(node='bob', silent=True" in ended.out
+    assert "mine.py: 2 seeds, 1 broke a promise" in ended.out
+
+
+def test_a_seed_that_never_answers_is_reported_and_the_others_go_on(
+    shell: Shell, write: Write
+) -> None:
+    """Be it that its process hangs or that it dies: it is ended and replaced."""
+    ended = simulate(shell, write(SILENT), "--patience", "3", "--json")
+    assert ended.status == 1
+    assert ended.json["seeds"] == 4
+    told = {each["seed"]: (each["invariant"], each["text"]) for each in ended.json["violations"]}
+    assert told == {
+        1: ("no answer", "it did not end within 3 s"),
+        2: ("no answer", "its process ended with status 3"),
+    }
+
+
+# --- going on, and ending ------------------------------------------------------------------
+
+
+def test_a_campaign_goes_on_where_the_last_one_ended(shell: Shell, write: Write) -> None:
+    """Night after night other seeds, and the totals of all nights."""
+    words = (write(KEPT), "--at-least", "3", "--state", "done.json")
+    assert simulate(shell, *words).status == 0
+    first = json.loads((shell.home / "done.json").read_text())["scenarios"]["mine.py"]
+    assert simulate(shell, *words).status == 0
+    both = json.loads((shell.home / "done.json").read_text())["scenarios"]["mine.py"]
+    assert (first["next"], first["seeds"], first["failed"]) == (3, 3, [])
+    assert (both["next"], both["seeds"]) == (6, 6)
+    assert both["node_hours"] == pytest.approx(2 * first["node_hours"], rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("how", "status"), [(signal.SIGINT, 130), (signal.SIGKILL, -9), (signal.SIGTERM, -15)]
+)
+def test_no_process_outlives_the_command(
+    shell: Shell, write: Write, how: signal.Signals, status: int
+) -> None:
+    """However it is ended, and though its processes are in the midst of a seed."""
+    words = [write(ENDLESS), "--seeds", "1:2", "--jobs", "2"]
+    process = shell.start("-m", "meshp2p", "simulate", *words)
+    assert eventually(lambda: len(children(process.pid)) >= 3)  # two, and what tracks them
+    started = children(process.pid)
+    ended = shell.end(process, how)
+    assert ended.status == status
+    assert eventually(lambda: all(is_gone(each) for each in started))
+    assert "Traceback" not in ended.err
+
+
+def test_the_page_shows_a_violation_as_it_is_found(shell: Shell) -> None:
+    """The program of `docs/simulating.md`, and what it prints."""
+    (blocks,) = chapters(REPOSITORY / "docs" / "simulating.md")
+    program, terminal = (block for block in blocks if block.mark)
+    (shell.home / program.mark.removeprefix("file: ")).write_text(program.text)
+    (command,) = terminal.commands
+    words = [sys.executable, "-m", *command.split()]
+    environment = {**shell.environment(), "COLUMNS": "100"}
+    done = subprocess.run(
+        words, cwd=shell.home, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    printed = "\n".join(line for line in done.stdout.splitlines() if line)
+    expected = "\n".join(line for line in terminal.printed if line)
+    assert fits(printed, expected), done.stdout

@@ -1,0 +1,113 @@
+"""Plants each bug in a copy of the package and hunts it: `python -m tests.planted.run`.
+
+Exit status 0 if every bug was found by an invariant that its patch names, within the seeds
+that it states, and the package without any bug passes all seeds that it took.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+from tests.planted.bugs import HERE, Bug, all_bugs, copy_package
+
+_SLOWEST: Final = 5.0
+"""Seconds for one seed, on average, with whatever bug."""
+
+
+@attrs.frozen
+class Hunt:
+    """What came of one: `name` is the invariant that was broken, empty if none was."""
+
+    name: str
+    seed: int
+    took: float
+    text: str
+
+
+def hunt(bug: Bug | None, seeds: range) -> Hunt:
+    """Run the campaign on a copy with the bug, or without any, until a promise breaks."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy_package(Path(folder))
+        if bug is not None:
+            bug.plant(Path(folder))
+        command = [sys.executable, str(HERE / "hunt.py"), str(seeds.start), str(seeds.stop)]
+        environment = {**os.environ, "PYTHONPATH": folder, "PYTHONDONTWRITEBYTECODE": "1"}
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_SLOWEST * len(seeds) + 60.0,
+        )
+    if done.returncode:
+        return Hunt("the campaign itself fell", seeds.start, 0.0, done.stderr[-2_000:])
+    found = json.loads(done.stdout.splitlines()[-1])
+    seed = found.get("seed", seeds.stop - 1)
+    return Hunt(found.get("name", ""), seed, found["took"], found.get("text", ""))
+
+
+def say(text: str) -> None:
+    """Show progress at once, also in a log."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def judge(bug: Bug, found: Hunt) -> bool:
+    """Tell what came of a hunt; whether it is what was expected."""
+    good = found.name in bug.found_by
+    verdict = "ok " if good else "NOT"
+    what = found.name or "nothing"
+    say(f"{verdict} {bug.name:24} {what:12} seed {found.seed:<4} {found.took:6.1f} s  {bug.text}")
+    if not good:
+        say(f"    expected {', '.join(sorted(bug.found_by))}; {found.text or 'no seed failed'}")
+    return good
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", default="", help="FROM:TO, instead of what each patch states")
+    parser.add_argument("--only", default="", help="names of bugs, with commas")
+    parser.add_argument("--jobs", type=int, default=2, help="hunts at once")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Hunt those that were asked for."""
+    asked = _arguments(argv)
+    only = set(filter(None, asked.only.split(",")))
+    bugs = [bug for bug in all_bugs() if not only or bug.name in only]
+    if not bugs:
+        say(f"no bug is called {asked.only!r}")
+        return 2
+    first, _, last = asked.seeds.partition(":")
+    begin = int(first or 0)
+
+    def seeds_for(bug: Bug) -> range:
+        return range(begin, int(last) if last else begin + bug.seeds)
+
+    with ThreadPoolExecutor(asked.jobs) as pool:
+        hunts = zip(bugs, pool.map(lambda bug: hunt(bug, seeds_for(bug)), bugs), strict=True)
+        judged = [(judge(bug, found), found.seed) for bug, found in hunts]
+    furthest = max(seed for _, seed in judged)
+    healthy = hunt(None, range(begin, furthest + 1))
+    seeds = furthest + 1 - begin
+    what = f"breaks {healthy.name}: {healthy.text}" if healthy.name else "keeps all promises"
+    say(f"without any bug the same {seeds} seeds: {what} ({healthy.took:.1f} s)")
+    return 0 if all(good for good, _ in judged) and not healthy.name else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

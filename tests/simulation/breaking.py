@@ -1,0 +1,379 @@
+"""Each promise of the protocol, and a way to break it by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+import attrs
+
+from meshp2p.consensus import AwardResult
+from meshp2p.consensus.award import AWARD, AwardNote
+from meshp2p.consensus.ballot import BALLOT, CastBallot
+from meshp2p.consensus.certificate import Certificate
+from meshp2p.consensus.envelope import FORMAT, HASH_BYTES
+from meshp2p.consensus.envelope import sign as sign_statement
+from meshp2p.consensus.epochs import AWARDS
+from meshp2p.effects import Invoke, Persist, Record, SendDatagram
+from meshp2p.events import CallFinished, CapabilityInfo
+from meshp2p.gossip.accusation import DOMAIN, TIMEOUT, Accusation
+from meshp2p.gossip.record import VersionLine, body_hash
+from meshp2p.gossip.suspicion import Suspicion
+from meshp2p.identity.keys import SIGNATURE_BYTES
+from meshp2p.ids import NodeId
+from meshp2p.messaging.requests import make_head
+from meshp2p.simulation import Node
+from meshp2p.simulation.cheap import CheapCrypto
+from meshp2p.simulation.handlers import Ran
+from meshp2p.simulation.invariants import inside, look_at_rest
+from meshp2p.simulation.invariants.overheard import Overheard
+from meshp2p.wire import codec, limits
+from tests.simulation.scene import Scene
+
+_TASK = bytes(range(HASH_BYTES))
+
+
+# --- what a node believes of others ---------------------------------------------------
+
+
+def _goes_back(scene: Scene) -> None:
+    old = scene.row(scene.alice, scene.bob).record
+    scene.bob.feed(lambda engine, now: engine.set_capabilities([CapabilityInfo("gpu")], now=now))
+    scene.world.run_for(1.0)
+    scene.believe(scene.alice, scene.bob, record=old)
+
+
+def _forgets_a_tombstone(scene: Scene) -> None:
+    scene.world.crash(scene.carol)
+    scene.world.run_for(5.0)
+    inside.view_of(scene.alice.engine).forget(scene.row(scene.alice, scene.carol))
+    scene.alice.feed(lambda _engine, _now: None)
+
+
+def _raises_the_dead(scene: Scene) -> None:
+    scene.world.crash(scene.carol)
+    scene.world.run_for(5.0)
+    scene.believe(scene.alice, scene.carol, state="alive")
+
+
+def _believes_a_forgery(scene: Scene) -> None:
+    record = scene.row(scene.alice, scene.bob).record
+    forged = attrs.evolve(record.line, raw=record.line.raw[:-1] + b"?")
+    scene.believe(scene.alice, scene.bob, record=attrs.evolve(record, line=forged))
+
+
+def _says_two_things(scene: Scene) -> None:
+    record = scene.row(scene.alice, scene.bob).record
+    body = attrs.evolve(record.body, handle="robert")
+    line = VersionLine.signed(
+        CheapCrypto(),
+        scene.bob.identity.node_private,
+        scene.bob.keys.group_id,
+        node_id=scene.bob.id,
+        body_hash=body_hash(body.encode()),
+        epoch=record.line.epoch,
+        seq=record.line.seq,
+        state=record.line.state,
+        valid_until=record.line.valid_until,
+    )
+    other = attrs.evolve(record, line=line, body=body, body_raw=body.encode())
+    scene.watched[0].lookout.outlook(scene.carol).glimpses.pop(scene.bob.id)
+    scene.believe(scene.carol, scene.bob, record=other)
+
+
+def _doubts_itself(scene: Scene) -> None:
+    scene.believe(scene.alice, scene.alice, state="suspect")
+
+
+def _suspects_without_a_countdown(scene: Scene) -> None:
+    scene.believe(scene.alice, scene.bob, state="suspect")
+
+
+def _keeps_a_countdown(scene: Scene) -> None:
+    row = scene.row(scene.alice, scene.bob)
+    row.suspicion = Suspicion.of(scene.alice.id, scene.alice.config, 3, scene.alice.now)
+    scene.believe(scene.alice, scene.bob, state="suspect")
+    newer = attrs.evolve(row.record, line=attrs.evolve(row.record.line, seq=9))
+    scene.believe(scene.alice, scene.bob, record=newer)
+
+
+# --- who is declared dead ---------------------------------------------------------------
+
+
+def _buries_the_living(scene: Scene) -> None:
+    scene.tell_of(scene.alice, scene.bob, "member.failed", "dead")
+
+
+def _does_not_object(scene: Scene) -> None:
+    accusation = Accusation.signed(
+        CheapCrypto(),
+        scene.bob.identity.node_private,
+        scene.bob.keys.group_id,
+        subject=scene.alice.id,
+        version=scene.row(scene.alice, scene.alice).version,
+        accuser=scene.bob.id,
+        unix=0,
+        evidence=TIMEOUT,
+    )
+    data = DOMAIN + scene.bob.keys.group_id + accusation.raw[:-SIGNATURE_BYTES]
+    for told in scene.watched[0].lookout.ears.on_belief:
+        told(scene.alice.id, scene.bob.identity.node_public, data)
+    scene.world.run_for(3.0)
+
+
+def _accuses_after_a_stall(scene: Scene) -> None:
+    scene.alice.pause()
+    scene.world.run_for(3.0)
+    scene.alice.resume()
+    row = scene.row(scene.alice, scene.bob)
+    row.suspicion = Suspicion.of(scene.alice.id, scene.alice.config, 3, scene.alice.now)
+    scene.tell_of(scene.alice, scene.bob, "member.suspected", "suspect")
+
+
+def _does_not_notice_silence(scene: Scene) -> None:
+    row = scene.row(scene.alice, scene.bob)
+
+    def deny() -> None:
+        if row.state != "alive":
+            row.suspicion = None
+            inside.view_of(scene.alice.engine).change(row, state="alive")
+
+    scene.world.after_each.append(deny)
+    scene.world.crash(scene.bob, silent=True)
+    scene.world.run_for(30.0)
+
+
+# --- sizes, events, time ------------------------------------------------------------------
+
+
+def _sends_too_much(scene: Scene) -> None:
+    data = bytes(limits.MAX_DATAGRAM + 1)
+    scene.ask_for(scene.alice, SendDatagram(scene.bob.address, data))
+
+
+def _remembers_too_much(scene: Scene) -> None:
+    heard = scene.row(scene.alice, scene.bob).heard
+    heard |= {NodeId(bytes([number]) * 16): 0 for number in range(limits.MAX_SUSPICIONS + 2)}
+    scene.world.run_for(2.0)
+
+
+def _waits_for_ever(scene: Scene) -> None:
+    scene.world.run_until(lambda: any(inside.probes_of(scene.alice.engine)))
+    for probe in inside.probes_of(scene.alice.engine):
+        probe.sent_at = 0.0
+    lookout = scene.watched[0].lookout
+    for told in lookout.on_look:
+        told(lookout.outlook(scene.alice))
+
+
+def _hears_of_two_births(scene: Scene) -> None:
+    scene.tell_of(scene.alice, scene.bob, "member.joined", "alive")
+
+
+def _tells_something_else(scene: Scene) -> None:
+    scene.tell_of(scene.alice, scene.bob, "member.left", "left")
+    look_at_rest(scene.watched)
+
+
+def _is_busy_for_ever(scene: Scene) -> None:
+    for _ in range(20_001):
+        scene.alice.feed(lambda _engine, _now: None)
+
+
+def _reads_a_replay(scene: Scene) -> None:
+    ears = scene.watched[0].lookout.ears
+    cipher = Overheard(CheapCrypto(), scene.alice.id, ears).aead(bytes(32))
+    sealed = cipher.seal(bytes(12), b"hello", None)
+    for _ in range(2):
+        cipher.open(bytes(12), sealed, None)
+
+
+def _reuses_a_nonce(scene: Scene) -> None:
+    ears = scene.watched[0].lookout.ears
+    for text in (b"hello", b"goodbye"):
+        Overheard(CheapCrypto(), scene.alice.id, ears).aead(bytes(32)).seal(bytes(12), text, None)
+
+
+# --- what is signed -------------------------------------------------------------------------
+
+
+def _ballot(scene: Scene, choice: int) -> bytes:
+    identity = scene.bob.identity
+    ballot = CastBallot(
+        pid=_TASK, elector=identity.node_id, journal_id=identity.journal_id, choice=(choice,)
+    )
+    return ballot.sign(CheapCrypto(), identity.node_private, identity.keys.group_id)
+
+
+def _award(scene: Scene, winner: Node, epoch: int = 1) -> bytes:
+    identity = scene.bob.identity
+    note = AwardNote(
+        task_id=_TASK,
+        epoch=epoch,
+        owner=identity.node_id,
+        winner=winner.id,
+        price=0,
+        score=0,
+        announcement=_TASK,
+        bid=_TASK,
+        bids=_TASK,
+        spec_hash=_TASK,
+    )
+    group_id = identity.keys.group_id
+    return sign_statement(CheapCrypto(), identity.node_private, AWARD, group_id, note.to_fields())
+
+
+def _votes_twice(scene: Scene) -> None:
+    for choice in (0, 1):
+        scene.verify(scene.bob, _ballot(scene, choice), BALLOT)
+
+
+def _speaks_before_it_writes(scene: Scene) -> None:
+    scene.verify(scene.bob, _ballot(scene, 0), BALLOT)
+
+
+def _awards_twice(scene: Scene) -> None:
+    for winner in (scene.alice, scene.carol):
+        scene.verify(scene.bob, _award(scene, winner), AWARD)
+
+
+def _write_award(scene: Scene, epoch: int) -> None:
+    row = codec.pack([FORMAT, 1, epoch, _award(scene, scene.alice, epoch)])
+    scene.ask_for(scene.bob, Persist(1, (Record(AWARDS, _TASK, row),)))
+
+
+def _counts_down(scene: Scene) -> None:
+    for epoch in (2, 1):
+        _write_award(scene, epoch)
+
+
+# --- work -------------------------------------------------------------------------------------
+
+
+def _ran(scene: Scene, method: str, *, left: float = 1.0, hops: int = 1) -> Ran:
+    head = make_head(Random(1), method, remaining=left, cause=None, own_id=scene.bob.id, key="key")
+    now = scene.alice.now
+    head = attrs.evolve(head, call_id=bytes(16), hops=hops)
+    return Ran(method, now, now + left, scene.bob.id, head.call_id, b"", 0, head)
+
+
+def _takes_a_result_of_nothing(scene: Scene) -> None:
+    result = AwardResult(body=b"", winner=scene.bob.id, epoch=1)
+    scene.announce(scene.alice, CallFinished(4711, result))
+
+
+def _runs_twice_with_a_token(scene: Scene) -> None:
+    job = attrs.evolve(_ran(scene, "charge"), token=1)
+    for node in (scene.alice, scene.carol):
+        scene.begin(node, job)
+
+
+def _runs_twice(scene: Scene) -> None:
+    for node in (scene.alice, scene.carol):
+        scene.begin(node, _ran(scene, "charge"))
+
+
+def _runs_a_key_twice(scene: Scene) -> None:
+    head = _ran(scene, "charge").head
+    for number in (1, 2):
+        invoke = Invoke(number, "charge", b"", 0.0, scene.bob.id, "bob", head)
+        scene.ask_for(scene.alice, invoke)
+
+
+def _works_for_the_gone(scene: Scene) -> None:
+    scene.begin(scene.alice, _ran(scene, "charge", left=1.0))
+    scene.begin(scene.carol, _ran(scene, "add", left=5.0, hops=2))
+
+
+def _ends_twice(scene: Scene) -> None:
+    for _ in range(2):
+        scene.announce(scene.alice, CallFinished(4711))
+
+
+def _ends_in_no_known_way(scene: Scene) -> None:
+    scene.announce(scene.alice, CallFinished(4711, error=RuntimeError("lost")))
+
+
+def _waits_beyond_its_deadline(scene: Scene) -> None:
+    with scene.world.hold(scene.alice, scene.bob):
+        scene.alice.call("@bob", 1, timeout=20.0)
+        for request in inside.open_requests_of(scene.alice.engine):
+            request.deadline = scene.alice.now
+        scene.world.run_for(5.0)
+
+
+# --- votes ----------------------------------------------------------------------------------------
+
+
+def _decides_twice(scene: Scene) -> None:
+    other = attrs.evolve(scene.vote(), choice="no")
+    scene.announce(scene.alice, CallFinished(4711, other))
+
+
+def _counts_too_few(scene: Scene) -> None:
+    result = scene.vote()
+    whole = result.certificate
+    part = Certificate.assemble(whole.group_id, whole.call, whole.ballots[:1])
+    scene.announce(scene.alice, CallFinished(4711, attrs.evolve(result, certificate=part)))
+
+
+# --- in the calm ----------------------------------------------------------------------------------
+
+
+def _stays_apart(scene: Scene) -> None:
+    scene.world.cut(scene.alice, [scene.bob, scene.carol])
+    scene.world.run_for(10.0)
+    look_at_rest(scene.watched)
+
+
+def _adds_up_wrongly(scene: Scene) -> None:
+    for node in (scene.alice, scene.bob, scene.carol):
+        inside.view_of(node.engine).hash += 1
+    look_at_rest(scene.watched)
+
+
+def _is_of_no_use(scene: Scene) -> None:
+    scene.bob.engine.listen(listens=False)
+    look_at_rest(scene.watched)
+
+
+BREAKS: list[tuple[str, Callable[[Scene], None]]] = [
+    ("I1", _goes_back),
+    ("I1", _forgets_a_tombstone),
+    ("I2", _raises_the_dead),
+    ("I3", _believes_a_forgery),
+    ("I4", _says_two_things),
+    ("I5", _buries_the_living),
+    ("refutes", _does_not_object),
+    ("I6", _doubts_itself),
+    ("I7", _suspects_without_a_countdown),
+    ("I7", _keeps_a_countdown),
+    ("I8", _accuses_after_a_stall),
+    ("I9", _sends_too_much),
+    ("I10", _remembers_too_much),
+    ("probes-end", _waits_for_ever),
+    ("I11", _hears_of_two_births),
+    ("I11", _tells_something_else),
+    ("L2", _does_not_notice_silence),
+    ("deadlines", _is_busy_for_ever),
+    ("nonce", _reads_a_replay),
+    ("nonce", _reuses_a_nonce),
+    ("V3", _votes_twice),
+    ("disk-first", _speaks_before_it_writes),
+    ("A1", _awards_twice),
+    ("A2", _counts_down),
+    ("A3", _takes_a_result_of_nothing),
+    ("A6", _runs_twice_with_a_token),
+    ("at-most-once", _runs_twice),
+    ("once-per-key", _runs_a_key_twice),
+    ("deadline", _works_for_the_gone),
+    ("ends-once", _ends_twice),
+    ("ends-once", _ends_in_no_known_way),
+    ("ends-once", _waits_beyond_its_deadline),
+    ("V1", _decides_twice),
+    ("V2", _counts_too_few),
+    ("V5", _decides_twice),
+    ("L1", _stays_apart),
+    ("L1", _adds_up_wrongly),
+    ("useful", _is_of_no_use),
+]

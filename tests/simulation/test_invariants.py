@@ -1,0 +1,74 @@
+"""Each promise is broken by hand once: a check that cannot fail is worth nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from meshp2p.simulation import Violation
+from meshp2p.simulation.invariants import INVARIANTS, Invariant, look_at_rest
+from meshp2p.simulation.swarm import run_seed
+from tests.simulation.breaking import BREAKS
+from tests.simulation.scene import Scene
+
+
+@pytest.mark.parametrize(
+    ("name", "break_it"), BREAKS, ids=[f"{name}:{how.__name__[1:]}" for name, how in BREAKS]
+)
+def test_a_broken_promise_stops_the_run(name: str, break_it: Callable[[Scene], None]) -> None:
+    """And the error names the promise, those concerned, the moment, and how to see it again."""
+    scene = Scene.of(name)
+    with pytest.raises(Violation) as caught:
+        break_it(scene)
+    violation = caught.value
+    assert violation.name == name
+    assert violation.seed == 7
+    assert violation.at == scene.world.elapsed
+    assert "meshp2p simulate swarm --seed 7" in str(violation)
+    assert set(violation.nodes) <= {"alice", "bob", "carol"}
+
+
+def test_every_promise_is_broken_somewhere_above() -> None:
+    """No invariant without a proof that it can bite."""
+    assert set(INVARIANTS) == {name for name, _ in BREAKS}
+
+
+@pytest.mark.parametrize("kind", INVARIANTS.values(), ids=list(INVARIANTS))
+def test_every_promise_is_in_words(kind: type[Invariant]) -> None:
+    """A sentence for users, and the design's own words for us."""
+    assert kind.promise.endswith(".")
+    assert kind.__doc__
+
+
+@pytest.mark.parametrize("name", list(INVARIANTS))
+def test_a_healthy_mesh_breaks_no_promise(name: str) -> None:
+    """Each of them alone, while a member crashes silently, is missed, and comes back."""
+    scene = Scene.of(name)
+    calls = [one.call("@bob", 1) for one in (scene.alice, scene.carol)]
+    scene.vote()
+    scene.world.crash(scene.carol, silent=True)
+    scene.world.run_for(4.0)
+    scene.world.restart(scene.carol)
+    scene.world.run_until_quiet()
+    look_at_rest(scene.watched)
+    assert [call.error for call in calls[:1]] == [None]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_befalls_it_a_mesh_keeps_all_promises(seed: int) -> None:
+    """A few seeds of the swarm, watched by all invariants."""
+    assert run_seed(seed).violation is None
+
+
+def test_looking_on_changes_nothing() -> None:
+    """A run is the same, byte for byte, whether or not anybody watches."""
+
+    def run(*names: str) -> str:
+        scene = Scene.of(*names)
+        scene.vote()
+        scene.world.crash(scene.bob)
+        scene.world.run_for(5.0)
+        return scene.world.trace
+
+    assert run() == run(*INVARIANTS)

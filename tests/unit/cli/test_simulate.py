@@ -1,0 +1,70 @@
+"""What `meshp2p simulate` refuses before it starts a single process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from meshp2p.cli import main
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["nonsense"],
+        ["nowhere.py"],
+        ["swarm", "--seeds", "3"],
+        ["swarm", "--seeds", "3:3"],
+        ["swarm", "--seed", "-1"],
+        ["swarm", "--seed", "1", "--seeds", "0:2"],
+        ["swarm", "--seed", "1", "--minutes", "1"],
+        ["swarm", "--jobs", "0"],
+        ["swarm", "--minutes", "nan"],
+        ["swarm", "--state", "x.json"],
+        ["swarm", "--html", "no/such/folder/x.html"],
+        ["all", "--large-seeds", "0:3"],
+        ["all", "swarm"],
+    ],
+    ids=" ".join,
+)
+def test_what_cannot_be_meant_ends_with_two(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One sentence, and no campaign."""
+    assert main(["simulate", *words]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert len(printed.err.splitlines()) == 1
+
+
+def test_it_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    """With examples, and what the exit status means."""
+    with pytest.raises(SystemExit) as ended:
+        main(["simulate", "--help"])
+    assert ended.value.code == 0
+    assert "meshp2p simulate --list" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", ["1 / 0", "SCENARIO = 7", "import no_such_thing"])
+def test_a_file_that_is_no_scenario_says_so(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whose fault it is, in one sentence."""
+    path = tmp_path / "mine.py"
+    path.write_text(text)
+    assert main(["simulate", str(path)]) == 2
+    assert "mine.py" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["{}", "[", '{"simulate": 2, "scenarios": {}}', "\0"])
+def test_a_state_of_something_else_is_not_overwritten(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is somebody's."""
+    path = tmp_path / "done.json"
+    path.write_text(text)
+    assert main(["simulate", "swarm", "--at-least", "1", "--state", str(path)]) == 2
+    assert path.read_text() == text
+    assert "was not written by" in capsys.readouterr().err
