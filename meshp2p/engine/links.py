@@ -87,7 +87,7 @@ class Links:
         if mux.is_full:
             errand.on_lost(errand, "its connection is full", now, sent=False)
             return
-        if errand.life not in (None, link.connection.peer_key):
+        if errand.life is not None and errand.life != link.connection.peer_key:
             errand.on_lost(errand, "it has restarted meanwhile", now, sent=False)
             return
         errand.link = link

@@ -52,6 +52,11 @@ class Face(ABC):
         own = self._engine.member(self._engine.identity.node_id)
         return tuple(str(address) for address in own.addresses) if own is not None else ()
 
+    @property
+    def root(self) -> bytes:
+        """Public key (Ed25519, 32 bytes) of its mesh's root: what certificates are judged by."""
+        return self._engine.identity.keys.root_public
+
     def on_message(self, function: _F) -> _F:
         """Decorate what answers messages to this agent: (Message[, Context]) -> answer."""
         self._registry.on_message = read_handler(function)

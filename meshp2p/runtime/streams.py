@@ -21,18 +21,23 @@ from meshp2p.runtime.sockets import Listener, StreamSocket
 _PULL: Final = 64 * 1024
 _READS_IN_A_ROW: Final = 16
 _FAREWELL: Final = 1.0
-"""Seconds that a closed stream has for what its full socket has not taken."""
+"""Seconds without a byte taken after which a closed stream's last words are dropped."""
+_LONGEST_FAREWELL: Final = 10.0
+"""Seconds; whoever reads a byte now and then holds up no `stop` for longer."""
 _BREATH: Final = 0.1
 """Seconds of rest after `accept` failed, so that it does not take the whole CPU."""
 
 
 @attrs.define(eq=False)
 class _Stream:
+    """One connection. `taken` counts the bytes that its socket has accepted."""
+
     id: StreamId
     socket: StreamSocket
     unsent: memoryview | None = None
     blocked: bool = False
     parting: bool = False
+    taken: int = 0
     closed: bool = False
 
 
@@ -175,11 +180,13 @@ class Streams:
                             self._close(stream)
                         return
                     sent = sock.send(data)
+                    stream.taken += sent
                     if sent == len(data):
                         continue
                     stream.unsent = memoryview(data)[sent:]
                 else:
                     sent = sock.send(stream.unsent)
+                    stream.taken += sent
                     stream.unsent = stream.unsent[sent:] if sent < len(stream.unsent) else None
                 if stream.unsent is not None and not sent:
                     stream.blocked = True
@@ -217,12 +224,16 @@ class Streams:
 
     @trio.lowlevel.enable_ki_protection
     async def _end_parting(self, stream: _Stream) -> None:
-        await trio.sleep(_FAREWELL)
+        with trio.move_on_after(_LONGEST_FAREWELL):
+            taken = -1
+            while stream.taken > taken:
+                taken = stream.taken
+                await trio.sleep(_FAREWELL)
         if not stream.closed:
             self._close(stream)
 
     async def said_farewell(self) -> None:
-        """Until the streams that were closed have written what was queued: a second at most."""
+        """Until the streams that were closed have written what was queued, or nobody takes it."""
         while self._parting:
             self._parted = trio.Event()
             await self._parted.wait()
