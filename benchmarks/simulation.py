@@ -17,7 +17,6 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-
 from meshp2p import capability
 from meshp2p.config import lan
 from meshp2p.identity.keys import Crypto, OpenSSL

@@ -1,10 +1,4 @@
-"""Auctioning work off: announce, collect bids, award, and see it through to a result.
-
-The owner of a task is the only one who writes its awards, so no agreement is needed:
-epochs rise strictly, each is on disk before its award leaves, and each names one winner.
-Whoever is lost, declines or stays silent is followed by the next best bid under the next
-epoch; work that was already running may so run twice, told apart by the epoch.
-"""
+"""Auctioning work off: announce it, collect bids, rank them; `awarding` goes on from there."""
 
 from __future__ import annotations
 
@@ -14,51 +8,24 @@ from typing import Final
 
 import attrs
 
-from meshp2p.consensus.award import ACCEPTANCE, AWARD, RESULT, AwardNote
+from meshp2p.consensus.awarding import Awarding
 from meshp2p.consensus.envelope import digest
 from meshp2p.consensus.epochs import Epochs
-from meshp2p.consensus.lot import (
-    AwardResult,
-    Lot,
-    check_acceptance_untrusted,
-    check_may_be_held,
-    read_error_untrusted,
-    read_result_untrusted,
-)
-from meshp2p.consensus.offer import (
-    ANNOUNCEMENT,
-    BID,
-    NONCE_BYTES,
-    Announcement,
-)
+from meshp2p.consensus.lot import Lot, check_may_be_held
+from meshp2p.consensus.offer import ANNOUNCEMENT, BID, NONCE_BYTES, Announcement
 from meshp2p.consensus.scoring import OWNERS_CHOICE, Policy, Score
 from meshp2p.consensus.surroundings import Reply, Surroundings
-from meshp2p.errors import (
-    DeadlineExceeded,
-    NoBids,
-    PeerLost,
-    StateUnusable,
-    UsageError,
-    WireError,
-)
+from meshp2p.errors import DeadlineExceeded, UsageError, WireError
 from meshp2p.ids import NodeId, Seconds
-from meshp2p.wire import codec, limits
+from meshp2p.wire import limits
 
 OFFER: Final = "!auction.offer"
 """Body: a signed announcement. Answer: a signed bid, or refused: no bid."""
-
-AWARDED: Final = "!auction.award"
-"""Body: [signed award, encoded arguments]. Answer: a signed acceptance, or refused."""
-
-CLAIM: Final = "!auction.result"
-"""Body: [task id, epoch]. Answer, once the work is done: [signed note, encoded result]."""
 
 DEFAULT_BIDDERS: Final = 8
 """Members asked when nobody says how many."""
 
 _MILLISECONDS: Final = 1_000
-_CLAIMS: Final = 2
-"""A connection that breaks while work is under way is tried once more."""
 
 
 class Auctioneer:
@@ -74,11 +41,16 @@ class Auctioneer:
         """
         self.late = 0
         """Bids that came after their auction had closed."""
-        self.forged = 0
-        """Bids, acceptances and results that were forged, damaged, or of another task."""
         self._around = surroundings
         self._lots: dict[bytes, Lot] = {}
         self._epochs = Epochs(stored)
+        self._awarding = Awarding(surroundings, self._epochs, self._finish)
+        self._forged_bids = 0
+
+    @property
+    def forged(self) -> int:
+        """Bids, acceptances and results that were forged, damaged, or of another task."""
+        return self._forged_bids + self._awarding.forged
 
     def hold(  # noqa: PLR0913  # the rules of an auction are that many
         self,
@@ -148,8 +120,8 @@ class Auctioneer:
             lot.gone.add(member)
             if lot.stage == "open":
                 self._settle(lot, member)
-            elif lot.stage in ("awarded", "running") and _winner(lot) == member:
-                self._replace(lot)
+            else:
+                self._awarding.member_lost(lot, member)
 
     def _check_may_hold(self) -> None:
         if not self._around.identity.may_promise:
@@ -210,11 +182,11 @@ class Auctioneer:
         try:
             bid = lot.read_bid_untrusted(bidder, statement)
         except WireError:
-            self.forged += 1
+            self._forged_bids += 1
             return
         budget = lot.announcement.budget
         if not self._around.is_signed_by(bidder, BID, statement):
-            self.forged += 1
+            self._forged_bids += 1
         elif budget and bid.terms.price > budget:
             lot.declined += 1
         else:
@@ -238,148 +210,7 @@ class Auctioneer:
             problem.__cause__ = error
             self._finish(lot, error=problem)
             return
-        self._award_next(lot)
-
-    # -- Awarding
-
-    def _award_next(self, lot: Lot) -> None:
-        """Award the best bidder that was not tried; on disk first."""
-        best = lot.next_bidder()
-        if best is None:
-            self._exhausted(lot)
-            return
-        score, winner = best
-        epoch = self._epochs.advance(lot.task_id)
-        statement = self._around.sign(AWARD, lot.draft_award(epoch, score, winner).to_fields())
-        lot.award = AwardNote.read_untrusted(statement)
-        lot.awards.append(statement)
-        lot.claims = 0
-        lot.stage = "writing"
-        self._around.persist(
-            *self._epochs.rows(lot.task_id, statement, keyed=bool(lot.announcement.key)),
-            then=partial(self._send_award, lot, lot.award, statement),
-        )
-
-    def _send_award(
-        self,
-        lot: Lot,
-        award: AwardNote,
-        statement: bytes,
-        ok: bool,  # noqa: FBT001  # called by position
-        now: Seconds,
-    ) -> None:
-        if lot.stage != "writing" or lot.award is not award:
-            return
-        if not ok:
-            problem = "nothing was awarded: it could not be written to disk"
-            self._finish(lot, error=StateUnusable(problem))
-        elif award.winner in lot.gone:
-            self._award_next(lot)
-        else:
-            lot.stage = "awarded"
-            # It has just bid, so it needs a round trip and a disk; connecting takes longer.
-            patience = min(self._around.config.connect_timeout, lot.ends_at - now)
-            self._around.ask(
-                award.winner,
-                AWARDED,
-                codec.pack([statement, lot.body]),
-                max(patience, 1 / _MILLISECONDS),
-                partial(self._receive_acceptance, lot, award),
-            )
-
-    def _receive_acceptance(self, lot: Lot, award: AwardNote, reply: Reply, now: Seconds) -> None:
-        if lot.stage != "awarded" or lot.award is not award:
-            return
-        if reply.ok and self._is_acceptance(award, reply.body):
-            lot.stage = "running"
-            self._tell_awarded(lot, award, reply.body)
-            self._claim(lot, award, now)
-        else:
-            lot.declined += reply.status is not None
-            lot.doubts += reply.status is None
-            self._award_next(lot)
-
-    def _is_acceptance(self, award: AwardNote, statement: bytes) -> bool:
-        try:
-            check_acceptance_untrusted(award, statement)
-        except WireError:
-            self.forged += 1
-            return False
-        genuine = self._around.is_signed_by(award.winner, ACCEPTANCE, statement)
-        self.forged += not genuine
-        return genuine
-
-    def _tell_awarded(self, lot: Lot, award: AwardNote, acceptance: bytes) -> None:
-        """The user hears of the first acceptance; who follows shows in the result."""
-        if lot.result_number is not None:
-            return
-        lot.result_number = self._around.next_number()
-        identity = self._around.identity
-        people = [(identity.node_public, identity.chain)]
-        people += filter(None, map(self._around.credential_of, lot.bids))
-        transcript = lot.transcript(identity.keys.group_id, acceptance, people)
-        name = self._around.name_of(award.winner)
-        self._around.finish(lot.number, lot.award_data(award, lot.result_number, name, transcript))
-
-    # -- The work
-
-    def _claim(self, lot: Lot, award: AwardNote, now: Seconds) -> None:
-        """Ask for the result; the winner answers when it is done."""
-        lot.claims += 1
-        self._around.ask(
-            award.winner,
-            CLAIM,
-            codec.pack([award.task_id, award.epoch]),
-            max(lot.ends_at - now, 1 / _MILLISECONDS),
-            partial(self._receive_result, lot, award),
-        )
-
-    def _receive_result(self, lot: Lot, award: AwardNote, reply: Reply, now: Seconds) -> None:
-        if lot.stage != "running" or lot.award is not award:
-            return
-        if reply.ok:
-            try:
-                self._conclude(lot, award, reply.body)
-            except WireError:
-                self.forged += 1
-                self._replace(lot)
-        elif reply.status is None and not reply.lost:
-            pass  # its time is up together with the auction's
-        elif reply.lost and lot.claims < _CLAIMS and now < lot.ends_at:
-            self._claim(lot, award, now)
-        else:
-            self._replace(lot)
-
-    def _replace(self, lot: Lot) -> None:
-        """The winner will not tell what came out, though it may have begun."""
-        lot.doubts += 1
-        self._award_next(lot)
-
-    def _conclude(self, lot: Lot, award: AwardNote, body: bytes) -> None:
-        """The winner is done. Tell the user what came out.
-
-        Raises:
-            WireError: It is not the winner's signed result of this award.
-        """
-        statement, status, result = read_result_untrusted(award, body)
-        if not self._around.is_signed_by(award.winner, RESULT, statement):
-            raise WireError("a result with a forged signature")
-        if status == 0:
-            done = AwardResult(body=result, winner=award.winner, epoch=award.epoch)
-            self._finish(lot, value=done)
-        else:
-            name = self._around.name_of(award.winner)
-            self._finish(lot, error=read_error_untrusted(result, name))
-
-    # -- The end
-
-    def _exhausted(self, lot: Lot) -> None:
-        """There is nobody left to award the task to."""
-        error: Exception = NoBids(lot.announcement.capability, len(lot.asked), lot.declined)
-        if lot.doubts and lot.award is not None:
-            name = self._around.name_of(lot.award.winner)
-            error = PeerLost(name, "and nobody is left who bid", maybe_executed=True)
-        self._finish(lot, error=error)
+        self._awarding.award_next(lot)
 
     def _expire(self, lot: Lot, now: Seconds) -> None:
         what = f"the auction of {lot.announcement.capability!r}"
@@ -395,7 +226,3 @@ class Auctioneer:
             self._epochs.forget(lot.task_id)
         number = lot.number if lot.result_number is None else lot.result_number
         self._around.finish(number, value, error)
-
-
-def _winner(lot: Lot) -> NodeId | None:
-    return lot.award.winner if lot.award else None

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from meshp2p.config import Config
-from meshp2p.consensus.auction import AWARDED, CLAIM, OFFER, Auctioneer
+from meshp2p.consensus.auction import OFFER, Auctioneer
+from meshp2p.consensus.awarding import AWARDED, CLAIM
 from meshp2p.consensus.bidder import ACCEPTANCES, Bidder
 from meshp2p.consensus.elector import BALLOTS, FLOOR, Voter
 from meshp2p.consensus.epochs import AWARDS

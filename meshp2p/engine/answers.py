@@ -33,11 +33,11 @@ OWN_PREFIX: Final = "!"
 class Answers:
     """What arrives on links as requests, and leaves as answers."""
 
-    def __init__(self, core: Core, serving: Serving, name_of: Callable[[NodeId], str]) -> None:
+    def __init__(self, core: Core, serving: Serving, handle_of: Callable[[NodeId], str]) -> None:
         """Hand users' requests to `serving`."""
         self._core = core
         self._serving = serving
-        self._name_of = name_of
+        self._handle_of = handle_of
         self._own: dict[str, Own] = {}
         self.links: Links | None = None
 
@@ -79,7 +79,7 @@ class Answers:
                 self._core.counters["message_dropped"] += 1
 
         number = self._serving.take(
-            head, body, caller=peer, caller_handle=self._name_of(peer), reply=reply, now=now
+            head, body, caller=peer, caller_handle=self._handle_of(peer), reply=reply, now=now
         )
         if number is not None and not one_way:
             link.jobs[stream] = number

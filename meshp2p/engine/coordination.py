@@ -96,7 +96,7 @@ class Coordination:
             core.next_number,
             stored,
             self._credential_of,
-            handle_of=self._handle_of,
+            handle_of=swim.handle_of,
             load=lambda: serving.load,
         )
         self._tickets: dict[int, Reply] = {}
@@ -116,10 +116,6 @@ class Coordination:
     def _credential_of(self, node: NodeId) -> tuple[bytes, bytes] | None:
         body, chain = self._swim.body_of(node), self._swim.chain_of(node)
         return None if body is None or chain is None else (body.node_key, chain)
-
-    def _handle_of(self, node: NodeId) -> str:
-        body = self._swim.body_of(node)
-        return "" if body is None else body.handle
 
     # --- commands --------------------------------------------------------------
 
@@ -288,7 +284,7 @@ class Coordination:
             own_id=run.caller,
             key=key if isinstance(key, str) else "",
         )
-        handle = self._handle_of(run.caller)
+        handle = self._swim.handle_of(run.caller)
         if run.method.startswith("?"):
             self._thinking.set(run.number, run.deadline)
             self._core.emit(

@@ -14,6 +14,7 @@ import attrs
 from meshp2p.effects import Resolve
 from meshp2p.engine.core import Core
 from meshp2p.ids import Address, NodeId, Seconds
+from meshp2p.transport.endpoint import Route
 
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 30.0
@@ -28,6 +29,10 @@ class Neighbour:
     transport_key: bytes
     addresses: tuple[Address, ...]
     handle: str = ""
+
+    def route(self, _peer: NodeId) -> Route:
+        """Where it listens, to whoever has to reach it."""
+        return Route(self.addresses, self.transport_key)
 
 
 @attrs.define(eq=False)

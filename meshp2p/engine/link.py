@@ -72,3 +72,20 @@ class Link:
 
 OnRequest: TypeAlias = Callable[[Link, int, bytes | None, Seconds], None]
 """A request on a link and stream; None instead of its bytes once it was reset."""
+
+
+def supersedes(new: Link, old: Link, *, lower: bool, patience: Seconds) -> bool:
+    """Whether the new one of two connections to a peer stays: both ends must agree on it.
+
+    Who connects again long afterwards has lost the old one, though its last word may not
+    have got here.
+
+    Args:
+        lower: Whether this node's id is the smaller one.
+        patience: Both are taken to be made at once if no more than this lies between.
+    """
+    if new.connection is None or old.connection is None:
+        return old.connection is None
+    late = new.connection.created_at - old.connection.created_at > patience
+    same = old.connection.dialled == new.connection.dialled
+    return late or same or new.connection.dialled == lower

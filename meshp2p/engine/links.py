@@ -6,14 +6,14 @@ answer, or learns that the connection is gone and whether it had left.
 
 from __future__ import annotations
 
-import ipaddress
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
 from meshp2p.effects import CloseStream, OpenStream, StreamId, StreamReady
 from meshp2p.engine.core import Core
-from meshp2p.engine.link import Errand, Link, OnRequest
+from meshp2p.engine.link import Errand, Link, OnRequest, supersedes
+from meshp2p.engine.unproved import Unproved
 from meshp2p.errors import WireError
 from meshp2p.ids import Address, NodeId, Seconds
 from meshp2p.transport import frame
@@ -47,8 +47,7 @@ class Links:
         self._on_gone = on_gone
         self._links: dict[StreamId, Link] = {}
         self._to: dict[NodeId, Link] = {}
-        self._unproved: dict[StreamId, Link] = {}
-        self._unproved_hosts: Counter[str] = Counter()
+        self._unproved = Unproved()
         self._leaving: dict[StreamId, Link] = {}
         self._parting: dict[StreamId, Connection] = {}
         """Closed connections whose last word is still to be pulled."""
@@ -88,7 +87,7 @@ class Links:
         if mux.is_full:
             errand.on_lost(errand, "its connection is full", now, sent=False)
             return
-        if errand.life not in (None, link.connection.peer_key):
+        if errand.life is not None and errand.life != link.connection.peer_key:
             errand.on_lost(errand, "it has restarted meanwhile", now, sent=False)
             return
         errand.link = link
@@ -130,7 +129,7 @@ class Links:
         if peer is not None:
             self._to[peer] = link
         self._links[link.stream] = link
-        self._unproved[link.stream] = link
+        self._unproved.add(link)
         self._connect(link, now)
         return link
 
@@ -162,20 +161,13 @@ class Links:
 
     def accepted(self, stream: StreamId, remote: Address, *, now: Seconds) -> None:
         """Somebody connected; they have `preauth_timeout` to prove who they are."""
-        host = _network_of(remote.host)
-        crowded = (
-            self._unproved_hosts[host] >= limits.MAX_PREAUTH_STREAMS_PER_HOST
-            and not remote.is_loopback
-        )
-        if crowded or len(self._links) >= limits.MAX_CONNECTIONS:
+        if self._unproved.is_crowd(remote) or len(self._links) >= limits.MAX_CONNECTIONS:
             self._core.counters["stream_refused"] += 1
             self._core.emit(CloseStream(stream, flush=False))
             return
-        if sum(self._unproved_hosts.values()) >= limits.MAX_PREAUTH_STREAMS:
-            # The one that has been silent longest goes: a crowd of idle connections
-            # must not keep honest newcomers out, who need milliseconds.
+        silent = self._unproved.one_too_many()
+        if silent is not None:
             self._core.counters["stream_refused"] += 1
-            silent = next(link for link in self._unproved.values() if link.route is None)
             self._lose(silent, "it did not say who it is", now)
         link = Link(stream, now + self._core.config.preauth_timeout, address=remote)
         link.connection = Connection(
@@ -186,8 +178,7 @@ class Links:
             seen_from=remote,
         )
         self._links[stream] = link
-        self._unproved[stream] = link
-        self._unproved_hosts[host] += 1
+        self._unproved.add(link)
 
     def receive(self, stream: StreamId, data: bytes, *, now: Seconds) -> NodeId | None:
         """Bytes of a stream; return whose they are, if that is proved."""
@@ -260,10 +251,12 @@ class Links:
             link.tries = 0
         link.connection = None
         link.ready = False
-        del self._links[link.stream], self._unproved[link.stream]
+        del self._links[link.stream]
+        self._unproved.discard(link)
         link.stream = self._next_stream
         self._next_stream += 2
-        self._links[link.stream] = self._unproved[link.stream] = link
+        self._links[link.stream] = link
+        self._unproved.add(link)
         self._connect(link, now)
         return True
 
@@ -290,7 +283,7 @@ class Links:
         connection = link.connection
         if connection is None or connection.peer is None:
             return
-        self._forget_unproved(link)
+        self._unproved.discard(link)
         link.peer = connection.peer.credential.node_id
         link.idle_since = now
         self._choose(link, link.peer)
@@ -310,41 +303,20 @@ class Links:
             link.waiting.extend(other.waiting)
             other.waiting.clear()
             return
-        keep, drop = (link, other) if self._supersedes(link, other, peer) else (other, link)
+        lower = self._core.identity.node_id < peer
+        stays = supersedes(link, other, lower=lower, patience=self._core.config.connect_timeout)
+        keep, drop = (link, other) if stays else (other, link)
         self._to[peer] = keep
         drop.retiring = True
         drop.connection.mux.go_away()  # type: ignore[union-attr]  # both are open
         self._make_ready(drop)
-
-    def _supersedes(self, new: Link, old: Link, peer: NodeId) -> bool:
-        """Whether the new one stays: both ends must come to the same answer.
-
-        Who connects again long afterwards has lost the old one, though its last word
-        may not have got here.
-        """
-        if new.connection is None or old.connection is None:
-            return old.connection is None
-        age = new.connection.created_at - old.connection.created_at
-        same = old.connection.dialled == new.connection.dialled
-        ours = self._core.identity.node_id < peer
-        late = age > self._core.config.connect_timeout
-        return late or same or new.connection.dialled == ours
-
-    def _forget_unproved(self, link: Link) -> None:
-        if self._unproved.pop(link.stream, None) is None or link.route is not None:
-            return
-        if link.address is not None:
-            host = _network_of(link.address.host)
-            self._unproved_hosts[host] -= 1
-            if not self._unproved_hosts[host]:
-                del self._unproved_hosts[host]
 
     def _lose(self, link: Link, reason: str, now: Seconds, *, closed: bool = False) -> None:
         """Drop a link; every errand on it learns whether it had left."""
         self._leaving.pop(link.stream, None)
         if self._links.pop(link.stream, None) is None:
             return
-        self._forget_unproved(link)
+        self._unproved.discard(link)
         for peer in {link.peer, link.wanted} - {None}:
             if peer is not None and self._to.get(peer) is link:
                 del self._to[peer]
@@ -376,12 +348,13 @@ class Links:
             process: Transport key of the one that is known to run.
         """
         link = self._to.get(peer)
-        if link is not None and link.connection is not None and link.peer is not None:
-            if link.connection.peer_key != process:
-                del self._to[peer]
-                link.retiring = True
-                link.connection.mux.go_away()
-                self._make_ready(link)
+        if link is None or link.connection is None or link.peer is None:
+            return
+        if link.connection.peer_key != process:
+            del self._to[peer]
+            link.retiring = True
+            link.connection.mux.go_away()
+            self._make_ready(link)
 
     def drop_peer(self, peer: NodeId, reason: str, *, now: Seconds) -> None:
         """The member is gone, whatever its connections say."""
@@ -396,13 +369,13 @@ class Links:
     def next_deadline(self) -> Seconds:
         """When `receive_deadline` has something to do."""
         soonest = self._next_sweep if self._links else float("inf")
-        for link in (*self._unproved.values(), *self._leaving.values()):
+        for link in (*self._unproved.links.values(), *self._leaving.values()):
             soonest = min(soonest, link.deadline)
         return soonest
 
     def receive_deadline(self, *, now: Seconds) -> None:
         """End connections that were not made, not proved, or not used."""
-        for link in [link for link in self._unproved.values() if link.deadline <= now]:
+        for link in self._unproved.due(now):
             if link.route is None or not self._try_again(link, now):
                 self._lose(link, "it did not answer in time", now)
             else:
@@ -432,11 +405,3 @@ class Links:
             link.connection.mux.go_away()
             self._parting[link.stream] = link.connection
         self._core.emit(CloseStream(link.stream))
-
-
-def _network_of(host: str) -> str:
-    """The address, or the /64 of an IPv6 address: one customer of a network owns that."""
-    address = ipaddress.ip_address(host)
-    if address.version == 4:  # noqa: PLR2004  # IPv4
-        return host
-    return str(ipaddress.ip_network((address, 64), strict=False))

@@ -10,37 +10,27 @@ rolls dice of its own. Three laws hold for whatever strangers send:
 
 from __future__ import annotations
 
-import functools
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from meshp2p.config import Config
 from meshp2p.effects import Announce, Effect, StreamId
-from meshp2p.engine.answers import Answers
-from meshp2p.engine.calls import Calls
+from meshp2p.engine.assembly import Assembly, assemble
 from meshp2p.engine.coordination import Coordination
 from meshp2p.engine.core import Core
-from meshp2p.engine.joining import Joining, Neighbour
+from meshp2p.engine.joining import Neighbour
 from meshp2p.engine.link import Link
-from meshp2p.engine.links import Links
-from meshp2p.engine.membership import Membership, route_to
-from meshp2p.engine.syncing import PULL, SYNC, Syncing
 from meshp2p.errors import MeshError
 from meshp2p.events import CallFinished, CapabilityInfo, Member, MemberEvent
-from meshp2p.gossip.swim import Swim
 from meshp2p.identity.keys import Crypto
 from meshp2p.identity.node import NodeIdentity
 from meshp2p.identity.trust import Trust
 from meshp2p.ids import Address, NodeId, Seconds, show_id
 from meshp2p.messaging.requests import Cause, Request
 from meshp2p.messaging.resolver import Target
-from meshp2p.messaging.serving import Serving
-from meshp2p.transport.endpoint import Endpoint, Route
-from meshp2p.transport.handshake import Doorkeeper
 
 _TRAFFIC_EVERY: Final[Seconds] = 0.1
-_LONGEST_KEY: Final[Seconds] = 24 * 3_600.0
 
 
 class Engine:
@@ -75,7 +65,7 @@ class Engine:
             guest: Sees and calls members but is none.
             stored: What the journal holds: (table, key) to value.
         """
-        core = self._core = Core(
+        self._core = Core(
             config=config,
             identity=identity,
             trust=trust,
@@ -86,72 +76,33 @@ class Engine:
             unix=unix,
             now=now,
         )
-        capabilities = tuple(capabilities)
-        self._door = Doorkeeper(crypto=crypto, entropy=entropy, identity=identity, trust=trust)
-        self._door.wall_offset = unix - now
-        self._swim = Swim(
-            config=config,
-            identity=identity,
-            trust=trust,
-            crypto=crypto,
-            rng=rng,
-            now=now,
+        parts = assemble(
+            self._core,
             unix=unix,
             addresses=tuple(addresses),
-            capabilities=capabilities,
-            guest=guest,
+            capabilities=tuple(capabilities),
+            seeds=tuple(seeds),
+            stored=stored or {},
+            on_link_gone=self._link_gone,
+            on_member_event=self._member_event,
         )
-        self._serving = Serving(
-            slots=config.handler_slots,
-            queue=config.handler_queue,
-            emit=core.emit,
-            next_number=core.next_number,
-            own_id=identity.node_id,
-        )
-        self._serving.capabilities = {info.name: info for info in capabilities}
-        self._answers = Answers(core, self._serving, self._name_of)
-        self._links = Links(
-            core, self._door, on_request=self._answers.receive, on_gone=self._link_gone, now=now
-        )
-        self._answers.links = self._links
-        self._endpoint = Endpoint(config=config, door=self._door, rng=rng)
-        route = functools.partial(route_to, self._swim)
-        self._syncing = Syncing(core, self._swim, self._links, route_to=route)
-        self._membership = Membership(
-            core,
-            self._swim,
-            self._endpoint,
-            self._links,
-            syncing=self._syncing,
-            on_event=self._member_event,
-        )
-        self._calls = Calls(
-            core,
-            self._links,
-            self._swim,
-            serve_locally=self._answers.serve_locally,
-            route_to=route,
-        )
-        self._calls.cancel_job = self._serving.cancel
-        self._coordination = Coordination(
-            core,
-            self._calls,
-            self._swim,
-            self._answers,
-            stored or {},
-            serving=self._serving,
-        )
-        self._answers.register(SYNC, self._syncing.answer_sync)
-        self._answers.register(PULL, self._syncing.answer_pull)
-        self._joining = Joining(
-            core,
-            tuple(seeds),
-            visit=self._syncing.sync_at,
-            knows=self._swim.knows_address,
-            now=now,
-        )
+        self._use(parts)
         self._started_at = now
         self._last_traffic: dict[NodeId, Seconds] = {}
+
+    def _use(self, parts: Assembly) -> None:
+        """Keep each part within one step, since every input passes through several."""
+        self._door = parts.door
+        self._swim = parts.swim
+        self._serving = parts.serving
+        self._answers = parts.answers
+        self._links = parts.links
+        self._endpoint = parts.endpoint
+        self._syncing = parts.syncing
+        self._membership = parts.membership
+        self._calls = parts.calls
+        self._coordination = parts.coordination
+        self._joining = parts.joining
 
     # --- out -----------------------------------------------------------------
 
@@ -273,8 +224,7 @@ class Engine:
             unknown = neighbour.id != self._core.identity.node_id
             if unknown and not self._swim.is_present(neighbour.id):
                 news += 1
-                route = Route(neighbour.addresses, neighbour.transport_key)
-                self._syncing.sync_with(neighbour.id, now, route=functools.partial(_same, route))
+                self._syncing.sync_with(neighbour.id, now, route=neighbour.route)
         return news
 
     def call(
@@ -427,10 +377,6 @@ class Engine:
 
     # --- reactions -------------------------------------------------------------
 
-    def _name_of(self, node: NodeId) -> str:
-        body = self._swim.body_of(node)
-        return body.handle if body is not None else ""
-
     def _link_gone(self, link: Link, reason: str, now: Seconds) -> None:
         self._answers.link_gone(link)
         announced = link.connection is not None and link.connection.mux.peer_goes_away
@@ -440,7 +386,6 @@ class Engine:
             self._core.log("debug", "stream lost", peer=show_id(link.peer), reason=reason)
 
     def _member_event(self, event: MemberEvent, now: Seconds) -> None:
-        self._space_out_rekeys()
         if event.name in ("member.joined", "member.returned", "member.updated"):
             self._calls.members_changed(now=now)
         elif event.name in ("member.failed", "member.left"):
@@ -451,13 +396,3 @@ class Engine:
                 reason = f"it failed: {event.reason}"
                 self._links.drop_peer(event.member.id, reason, now=now)
             self._coordination.member_lost(event.member.id, now=now)
-
-    def _space_out_rekeys(self) -> None:
-        """In a large mesh a pair meets so seldom that hourly keys would be new each time."""
-        config = self._core.config
-        patience = 3 * self._swim.present_count * config.probe_interval
-        self._endpoint.rekey_after = min(max(config.rekey_after, patience), _LONGEST_KEY)
-
-
-def _same(route: Route, _peer: NodeId) -> Route:
-    return route

@@ -23,6 +23,7 @@ from meshp2p.wire import codec, limits
 
 _FORWARD_FIELDS: Final = 4
 _MAX_OWNERS: Final = 4_096
+_LONGEST_KEY: Final[Seconds] = 24 * 3_600.0
 _FORWARDS_AT_ONCE: Final = 32
 _FORWARDS_PER_SECOND: Final = 16.0
 """For one member: several indirect probes a second, each with a handshake."""
@@ -172,10 +173,17 @@ class Membership:
                 self._endpoint.forget(event.member.id)
                 self._statics.pop(event.member.id, None)
             self._core.emit(Announce(event))
+            self._space_out_rekeys()
             self._on_event(event, now)
             return
         self.synced = self.synced or isinstance(event, Synced)
         self._core.emit(Announce(event))
+
+    def _space_out_rekeys(self) -> None:
+        """In a large mesh a pair meets so seldom that hourly keys would be new each time."""
+        config = self._core.config
+        patience = 3 * self._swim.present_count * config.probe_interval
+        self._endpoint.rekey_after = min(max(config.rekey_after, patience), _LONGEST_KEY)
 
     def _notice_restart(self, event: MemberEvent, now: Seconds) -> None:
         """A new transport key means a new process: old sessions lead nowhere."""

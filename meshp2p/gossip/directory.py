@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
 from collections.abc import Sequence
 
 import attrs
 
 from meshp2p.gossip.member import Row
 from meshp2p.gossip.record import Body
-from meshp2p.ids import NodeId, matches, show_id
+from meshp2p.ids import NodeId, matches
 
 
 @attrs.define
@@ -45,8 +44,6 @@ class Directory:
     _entries: dict[NodeId, _Entry] = attrs.field(factory=dict, init=False)
     _capabilities: dict[str, _Holders] = attrs.field(factory=dict, init=False)
     _handles: dict[str, _Holders] = attrs.field(factory=dict, init=False)
-    _shown: list[str] = attrs.field(factory=list, init=False)
-    _by_shown: dict[str, NodeId] = attrs.field(factory=dict, init=False)
 
     def find(self, capability: str, *, callable_only: bool = False) -> Sequence[NodeId]:
         """Members that announce it: the alive first, then the suspected.
@@ -66,22 +63,9 @@ class Directory:
         holders = self._handles.get(handle)
         return [] if holders is None else holders.listed
 
-    def by_prefix(self, prefix: str) -> list[NodeId]:
-        """Members whose id, as shown, begins so."""
-        found = []
-        for shown in self._shown[bisect_left(self._shown, prefix) :]:
-            if not shown.startswith(prefix):
-                break
-            found.append(self._by_shown[shown])
-        return found
-
     def capabilities(self, pattern: str = "*") -> list[str]:
         """Names announced by live members that fit `x`, `x.*` or `*`, sorted."""
         return sorted(name for name in self._capabilities if matches(pattern, name))
-
-    def __len__(self) -> int:
-        """How many live members it knows, this node included."""
-        return len(self._entries)
 
     def update(self, row: Row) -> None:
         """Bring the index in line with what is now known about a member."""
@@ -93,9 +77,6 @@ class Directory:
             return
         self.remove(row.id)
         self._entries[row.id] = entry
-        shown = show_id(row.id)
-        insort(self._shown, shown)
-        self._by_shown[shown] = row.id
         if entry.body.handle:
             _insert(self._handles, entry.body.handle, row.id, entry, calls=True)
         if entry.takes_calls:
@@ -108,9 +89,6 @@ class Directory:
         entry = self._entries.pop(node_id, None)
         if entry is None:
             return
-        shown = show_id(node_id)
-        del self._shown[bisect_left(self._shown, shown)]
-        del self._by_shown[shown]
         _delete(self._handles, entry.body.handle, node_id)
         for capability in entry.body.capabilities:
             _delete(self._capabilities, capability.name, node_id)

@@ -12,7 +12,6 @@ from meshp2p.gossip.fields import MAX_EPOCH
 from meshp2p.gossip.member import Row
 from meshp2p.gossip.parts import Parts
 from meshp2p.gossip.record import (
-    DRAINING,
     LEFT,
     MAX_LINE_VALIDITY,
     UP,
@@ -101,23 +100,13 @@ class OwnRecord:
         """Whether the last word has been said."""
         return self._state == LEFT
 
-    def set_body(
-        self,
-        now: Seconds,
-        *,
-        addresses: tuple[Address, ...] | None = None,
-        capabilities: tuple[CapabilityInfo, ...] | None = None,
-    ) -> None:
-        """Announce other addresses or capabilities.
+    def set_capabilities(self, capabilities: tuple[CapabilityInfo, ...], now: Seconds) -> None:
+        """Announce these instead.
 
         Raises:
             UsageError: As in `begin`; nothing has changed then.
         """
-        body = attrs.evolve(
-            self._body,
-            addresses=self._body.addresses if addresses is None else addresses,
-            capabilities=self._body.capabilities if capabilities is None else capabilities,
-        )
+        body = attrs.evolve(self._body, capabilities=capabilities)
         if body == self._body or self.has_left:
             return
         _check(body, self._credential)
@@ -130,12 +119,6 @@ class OwnRecord:
         self._credential = credential
         record = attrs.evolve(self.record, chain=identity.chain, credential=credential)
         self._parts.view.change(self._row, record=record)
-
-    def drain(self, now: Seconds) -> None:
-        """Ask for no more calls."""
-        if self._state == UP:
-            self._state = DRAINING
-            self._publish(now)
 
     def leave(self, now: Seconds) -> None:
         """Say the last word of this epoch."""

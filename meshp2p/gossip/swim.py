@@ -7,18 +7,15 @@ from collections.abc import Sequence
 from random import Random
 from typing import Final, Literal
 
-import attrs
-
 from meshp2p.config import Config
 from meshp2p.errors import WireError
-from meshp2p.events import CapabilityInfo, Member
+from meshp2p.events import CapabilityInfo
 from meshp2p.gossip.admission import Admission
 from meshp2p.gossip.antientropy import AntiEntropy
+from meshp2p.gossip.census import Census
 from meshp2p.gossip.detector import Detector
-from meshp2p.gossip.directory import Directory
 from meshp2p.gossip.dissemination import Dissemination
 from meshp2p.gossip.intake import Intake
-from meshp2p.gossip.member import Contact
 from meshp2p.gossip.messages import (
     Ack,
     LineItem,
@@ -33,7 +30,7 @@ from meshp2p.gossip.outputs import Output, SyncWith
 from meshp2p.gossip.own import OwnRecord
 from meshp2p.gossip.parts import Parts
 from meshp2p.gossip.probe import Probes
-from meshp2p.gossip.record import Body, Record, VersionLine
+from meshp2p.gossip.record import VersionLine
 from meshp2p.gossip.refutation import Refutation
 from meshp2p.gossip.rounds import Rounds
 from meshp2p.gossip.timers import WallClock
@@ -41,7 +38,7 @@ from meshp2p.gossip.view import View
 from meshp2p.identity.keys import Crypto
 from meshp2p.identity.node import NodeIdentity
 from meshp2p.identity.trust import Trust
-from meshp2p.ids import Address, NodeId, Seconds, show_id
+from meshp2p.ids import Address, NodeId, Seconds
 from meshp2p.wire import limits
 from meshp2p.wire.codec import Value
 
@@ -49,12 +46,13 @@ _FAREWELLS: Final = 8
 """Members that a leaver tells at once: they may be all that hear it."""
 
 
-class Swim:
+class Swim(Census):
     """Who is in the mesh, who is alive, and who can do what.
 
     In: `receive`, `merge_untrusted`, `evidence`, `receive_deadline` and commands, each with
     `now` on the node's monotonic clock. Out: `outputs()`. When: `next_deadline()`.
-    Nothing that a peer sends raises, or grows memory past `wire/limits.py`.
+    What it knows: `Census`. Nothing that a peer sends raises, or grows memory past
+    `wire/limits.py`.
     """
 
     def __init__(  # noqa: PLR0913  # all that a pure machine must be given
@@ -81,9 +79,7 @@ class Swim:
             CredentialError: The node's own chain is not valid (now).
             UsageError: It does not allow what the node wants to announce.
         """
-        self.load = 0
-        """Calls running here, told with each ack. The engine keeps it up to date."""
-        self._parts = Parts(
+        parts = Parts(
             config=config,
             crypto=crypto,
             identity=identity,
@@ -93,23 +89,23 @@ class Swim:
             news=Dissemination(config.retransmit_multiplier),
             guest=guest,
         )
+        super().__init__(parts)
+        self.load = 0
+        """Calls running here, told with each ack. The engine keeps it up to date."""
         self._trust = trust
-        self._own: OwnRecord | None = None
         self._refutation: Refutation | None = None
         if not guest:
             credential = trust.verify_chain_untrusted(identity.chain, unix)
-            self._own = OwnRecord.begin(self._parts, credential, addresses, capabilities, now)
-            self._refutation = Refutation(self._parts, self._own)
-        self._detector = Detector(self._parts, Probes(rng.getrandbits(32)))
-        self._admission = Admission(self._parts, trust)
-        self._intake = Intake(self._parts, self._admission, self._detector, self._refutation)
+            self._own = OwnRecord.begin(parts, credential, addresses, capabilities, now)
+            self._refutation = Refutation(parts, self._own)
+        self._detector = Detector(parts, Probes(rng.getrandbits(32)))
+        self._admission = Admission(parts, trust)
+        self._intake = Intake(parts, self._admission, self._detector, self._refutation)
         self._entropy = AntiEntropy(config, rng, now)
         self._rounds = Rounds(
-            self._parts, self._detector, self._intake, self._entropy, self._own, self._refutation
+            parts, self._detector, self._intake, self._entropy, self._own, self._refutation
         )
         self._left_at: Seconds | None = None
-        self._told_dead: frozenset[bytes] = frozenset()
-        """Whom a guest's host takes for dead: it has no opinion of its own."""
         self._forgiven: Seconds | None = None
         self._rounds.arm(now)
 
@@ -214,18 +210,7 @@ class Swim:
         """
         self._begin(now)
         if self._own is not None:
-            self._own.set_body(now, capabilities=capabilities)
-        self._rounds.arm(now)
-
-    def set_addresses(self, addresses: tuple[Address, ...], *, now: Seconds) -> None:
-        """Be reachable there instead.
-
-        Raises:
-            UsageError: There are too many.
-        """
-        self._begin(now)
-        if self._own is not None:
-            self._own.set_body(now, addresses=addresses)
+            self._own.set_capabilities(capabilities, now)
         self._rounds.arm(now)
 
     def set_identity(self, identity: NodeIdentity, *, now: Seconds) -> None:
@@ -239,13 +224,6 @@ class Swim:
             unix = self._parts.wall.unix(now)
             credential = self._trust.verify_chain_untrusted(identity.chain, unix)
             self._own.set_identity(identity, credential)
-        self._rounds.arm(now)
-
-    def set_draining(self, *, now: Seconds) -> None:
-        """Ask the others for no more calls."""
-        self._begin(now)
-        if self._own is not None:
-            self._own.drain(now)
         self._rounds.arm(now)
 
     def leave(self, *, now: Seconds) -> None:
@@ -278,98 +256,9 @@ class Swim:
         """What is asked of the engine since the last call, in order."""
         return self._parts.drain()
 
-    # What is known
-
-    @property
-    def directory(self) -> Directory:
-        """Live members by capability, handle and id."""
-        return self._parts.view.directory
-
-    @property
-    def counters(self) -> dict[str, int]:
-        """What was refused, dropped or forgiven so far."""
-        return dict(self._parts.counters)
-
     def left_at(self) -> Seconds | None:
         """When a leaver may stop answering; None before `leave`."""
         return self._left_at
-
-    def view_hash(self) -> int:
-        """64 bits: equal for nodes that see the same members in the same state."""
-        return self._parts.view.hash
-
-    def member(self, node_id: bytes) -> Member | None:
-        """One member, this node too; None for a stranger."""
-        row = self._parts.view.get(node_id)
-        return None if row is None else row.member()
-
-    def members(self) -> list[Member]:
-        """All members in whatever state, this node included."""
-        return [
-            attrs.evolve(row.member(), state="dead") if row.id in self._told_dead else row.member()
-            for row in self._parts.view
-        ]
-
-    def is_present(self, node_id: bytes) -> bool:
-        """Whether somebody is a member and not known to be gone."""
-        row = self._parts.view.get(node_id)
-        return row is not None and row.is_live and node_id not in self._told_dead
-
-    def is_suspect(self, node_id: bytes) -> bool:
-        """Whether a member may be gone."""
-        row = self._parts.view.get(node_id)
-        return row is not None and row.state == "suspect"
-
-    @property
-    def present_count(self) -> int:
-        """Members alive or suspect, this node included unless it is a guest."""
-        return self._parts.view.population - self._parts.guest
-
-    def knows_address(self, address: Address) -> bool:
-        """Whether a present member, or this node, listens there."""
-        return any(row.is_live and address in row.record.body.addresses for row in self._parts.view)
-
-    def name_of(self, node_id: bytes) -> str:
-        """A member's handle, or the beginning of its id."""
-        row = self._parts.view.get(node_id)
-        return (row.record.body.handle if row else "") or show_id(node_id)[:8]
-
-    def may_run_twice(self, node_id: bytes, capability: str) -> bool:
-        """Whether a member announces the capability as idempotent."""
-        row = self._parts.view.get(node_id)
-        return row is not None and any(
-            info.idempotent and info.name == capability for info in row.record.body.capabilities
-        )
-
-    def contact(self, node_id: bytes) -> Contact | None:
-        """How to open a channel to a member, the dead included; None for a stranger."""
-        row = self._parts.view.get(node_id) or self._parts.view.lost(node_id)
-        return None if row is None else Contact.of(row)
-
-    def chain_of(self, node_id: bytes) -> bytes | None:
-        """A member's credential chain as it travels."""
-        row = self._parts.view.get(node_id)
-        return None if row is None else row.record.chain
-
-    def body_of(self, node_id: bytes) -> Body | None:
-        """What a member says of itself."""
-        row = self._parts.view.get(node_id)
-        return None if row is None else row.record.body
-
-    def own_record(self) -> Record | None:
-        """What this node says of itself; None for a guest."""
-        return None if self._own is None else self._own.record
-
-    def sync_payload(self) -> list[Value]:
-        """All records: [line, body, chain, accusation or b""]."""
-        return [] if self._parts.guest else [row.listed() for row in self._parts.view]
-
-    def records_of(self, ids: Sequence[bytes]) -> list[Value]:
-        """Those of these members, as in `sync_payload`; strangers are left out."""
-        if self._parts.guest:
-            return []
-        rows = (self._parts.view.get(node_id) for node_id in ids[: limits.MAX_PULLS])
-        return [row.listed() for row in rows if row is not None]
 
     # Inside
 

@@ -30,7 +30,7 @@ from meshp2p.wire.messages import RequestHead, ResponseHead, unpack_error_untrus
 MAX_TRIES: Final = 8
 _TRACE_AT: Final = slice(1, 17)
 _DICE: Final = 16 + 16 + 8
-"""Bytes: a trace id, a call id, a span id."""
+"""Bytes: a call id, a trace id, a span id."""
 
 Done: TypeAlias = "Callable[[Request, bytes, MeshError | None, Seconds], None]"
 """Called once with the answer's body, or with what to raise."""
@@ -129,17 +129,16 @@ def make_head(  # one argument for each field that a caller decides
     """The head of a new request; trace, hops and path continue those of its cause."""
     dice = rng.randbytes(_DICE)
     path: list[bytes] = [own_id]
-    if cause is None:
-        trace, hops = dice[:16], 1
-    else:
+    hops = 1
+    traceparent = b"\0" + dice[16:] + b"\1"  # version 0, sampled
+    if cause is not None:
         above = cause.head
-        trace, hops = above.traceparent[_TRACE_AT], above.hops + 1
-        path = [*above.path, own_id][-limits.MAX_HOPS :]
-    traceparent = b"\0%b%b\1" % (trace, dice[32:])  # version 0, sampled
+        traceparent = b"\0" + above.traceparent[_TRACE_AT] + dice[32:] + b"\1"
+        hops, path = above.hops + 1, [*above.path, own_id][-limits.MAX_HOPS :]
     left = int(remaining * 1000) if remaining > 0 else 0
     # By position, in half the time: one is made for every call.
     return RequestHead(
-        method, left, 1, flags, dice[16:32], key, traceparent, hops, path, "", timestamp, {}
+        method, left, 1, flags, dice[:16], key, traceparent, hops, path, "", timestamp, {}
     )
 
 

@@ -8,105 +8,37 @@ run on the caller's loop.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar, cast
+from typing import Any, Final, Self
 
 import trio
 
 from meshp2p.consensus import VoteResult
-from meshp2p.errors import Closed, DeadlineExceeded, UsageError
+from meshp2p.engine import Engine
+from meshp2p.errors import Closed
 from meshp2p.events import CallFinished, Member
-from meshp2p.ids import Seconds, show_id
+from meshp2p.ids import Seconds
 from meshp2p.node import verbs
 from meshp2p.node.award import AsyncAward
-from meshp2p.node.host import Host, Start
+from meshp2p.node.face import Face, takes
+from meshp2p.node.host import Host
 from meshp2p.node.settings import Settings
-from meshp2p.node.shell import Begun, Front, Shell
+from meshp2p.node.shell import Front, Shell
+from meshp2p.node.waiting import Parked, on_asyncio, wait_here, wait_start, within
 from meshp2p.runtime.asyncio_loop import AsyncioLoop
-from meshp2p.runtime.capability import read_handler
 from meshp2p.runtime.exceptions import single
-from meshp2p.runtime.registry import check_decorator, check_event
 
-_F = TypeVar("_F", bound=Callable[..., Any])
 _STOP_WAIT: Final = 10.0
 _LOOK: Final = 0.2
 
 
-def _on_asyncio() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
-
-
-async def wait_here(shell: Shell, host: Host | None, command: verbs.Command) -> CallFinished:
-    """Give the engine a command and await its end on whichever loop this is."""
-
-    def start(finish: Callable[[CallFinished], None]) -> int:
-        return shell.begin(command, finish)
-
-    return await wait_start(shell, host, start)
-
-
-async def wait_start(shell: Shell, host: Host | None, start: Start) -> CallFinished:
-    """Begin something and await its end on whichever loop this is."""
-    if host is not None and _on_asyncio():
-        return await host.wait_asyncio(start)
-    return await _wait_on_trio(shell, start)
-
-
-class _Parked:
-    """A trio task that waits for one end, without an Event or a cancel scope.
-
-    Args:
-        shell: Whose command it is.
-    """
-
-    __slots__ = ("_end", "_gone", "_shell", "_task", "begun")
-
-    def __init__(self, shell: Shell) -> None:
-        self._shell = shell
-        self._task: trio.lowlevel.Task | None = None
-        self._end: CallFinished | None = None
-        self._gone = False
-        self.begun: Begun = None
-
-    def finish(self, finished: CallFinished) -> None:
-        """Wake the task, or be there before it parks."""
-        self._end = finished
-        if self._task is not None and not self._gone:
-            trio.lowlevel.reschedule(self._task)
-
-    async def wait(self) -> CallFinished:
-        """Until `finish` was called; cancelled, the command is given up."""
-        if self._end is None:
-            self._task = trio.lowlevel.current_task()
-            await trio.lowlevel.wait_task_rescheduled(self._abort)
-        else:
-            await trio.lowlevel.checkpoint()
-        return cast("CallFinished", self._end)  # set by whoever woke us
-
-    def _abort(self, _raise_cancel: object) -> trio.lowlevel.Abort:
-        self._gone = True
-        self._shell.give_up(self.begun)
-        return trio.lowlevel.Abort.SUCCEEDED
-
-
-async def _wait_on_trio(shell: Shell, start: Start) -> CallFinished:
-    parked = _Parked(shell)
-    parked.begun = start(parked.finish)
-    return await parked.wait()
-
-
-class AsyncNode:
+class AsyncNode(Face):
     """One agent's node in the mesh, with awaited verbs. `async with Node(...)` gives it."""
 
     def __init__(self, settings: Settings) -> None:
         """Made by `Node`."""
-        self._settings = settings
-        self._registry = settings.registry
+        super().__init__(settings)
         self._host: Host | None = None
         self._shell: Shell | None = None
         self._nursery_manager: Any = None
@@ -115,7 +47,7 @@ class AsyncNode:
 
     async def __aenter__(self) -> Self:
         """Join the mesh."""
-        if _on_asyncio():
+        if on_asyncio():
             await self._start_under_asyncio()
         else:
             await self._start_under_trio()
@@ -188,20 +120,8 @@ class AsyncNode:
         return self._shell
 
     @property
-    def id(self) -> str:
-        """Its id, 26 letters and digits."""
-        return show_id(self._running.engine.identity.node_id)
-
-    @property
-    def handle(self) -> str:
-        """Its handle, or ""."""
-        return self._settings.handle
-
-    @property
-    def addresses(self) -> tuple[str, ...]:
-        """Where it listens, as seeds for others."""
-        own = self._running.engine.member(self._running.engine.identity.node_id)
-        return tuple(str(address) for address in own.addresses) if own is not None else ()
+    def _engine(self) -> Engine:
+        return self._running.engine
 
     # --- calls ---------------------------------------------------------------
 
@@ -212,7 +132,7 @@ class AsyncNode:
 
         if host is not None:
             return plan.result(await wait_here(shell, host, plan.command))
-        parked = _Parked(shell)
+        parked = Parked(shell)
         parked.begun = shell.begin(plan.command, parked.finish)
         return plan.result(await parked.wait())
 
@@ -230,42 +150,6 @@ class AsyncNode:
         return trio.from_thread.run(lambda: self.call(target, *args, **kwargs), trio_token=token)
 
     # --- handlers ------------------------------------------------------------
-
-    def on_message(self, function: _F) -> _F:
-        """As `Node.on_message`."""
-        self._registry.on_message = read_handler(function)
-        self._publish()
-        return function
-
-    def on(self, event: str) -> Callable[[_F], _F]:
-        """As `Node.on`."""
-        check_event(event)
-
-        def register(function: _F) -> _F:
-            self._registry.add_listener(event, function)
-            return function
-
-        return register
-
-    def on_bid(self, pattern: str = "*") -> Callable[[_F], _F]:
-        """As `Node.on_bid`."""
-        check_decorator("on_bid", pattern)
-
-        def register(function: _F) -> _F:
-            self._registry.add_bidder(pattern, function)
-            return function
-
-        return register
-
-    def on_vote(self, pattern: str = "*") -> Callable[[_F], _F]:
-        """As `Node.on_vote`."""
-        check_decorator("on_vote", pattern)
-
-        def register(function: _F) -> _F:
-            self._registry.add_voter(pattern, function)
-            return function
-
-        return register
 
     async def announce(self, capability: object) -> None:
         """As `Node.announce`."""
@@ -314,69 +198,24 @@ class AsyncNode:
 
     # --- coordination --------------------------------------------------------
 
-    async def auction(  # the rules of an auction
-        self,
-        capability: object,
-        /,
-        *args: object,
-        close_after: Seconds = 0.5,
-        timeout: Seconds = 30.0,  # it travels with the work
-        score: object = None,
-        sealed: bool = False,
-        at_most: int = 8,
-        budget: int = 0,
-        **kwargs: object,
-    ) -> AsyncAward:
+    @takes(verbs.auction)
+    async def auction(self, /, *args: Any, **kwargs: Any) -> AsyncAward:  # noqa: ANN401  # `takes` says which
         """As `Node.auction`."""
-        command = verbs.plan_auction(
-            capability,
-            args,
-            kwargs,
-            close_after=close_after,
-            timeout=timeout,
-            score=score,
-            sealed=sealed,
-            at_most=at_most,
-            budget=budget,
-        )
+        command = verbs.auction(*args, **kwargs)
         shell, host = self._running, self._host
         award = verbs.read_award(await wait_here(shell, host, command))
 
         async def result(timeout: Seconds | None) -> CallFinished:  # the user's
             waiting = wait_start(shell, host, award.pending.when_finished)
-            return await _within(waiting, timeout)
+            return await within(waiting, timeout)
 
         return AsyncAward.of(award.data, result)
 
-    async def vote(  # the rules of a vote
-        self,
-        question: str,
-        options: Sequence[str],
-        *,
-        among: str = "*",
-        quorum: float = 0.0,
-        threshold: float | None = None,
-        faulty: int | None = None,
-        method: str = "plurality",
-        timeout: Seconds = 10.0,  # it travels with the vote
-    ) -> VoteResult:
+    @takes(verbs.vote)
+    async def vote(self, *args: Any, **kwargs: Any) -> VoteResult:  # noqa: ANN401  # `takes` says which
         """As `Node.vote`."""
-        command = verbs.plan_vote(
-            question,
-            options,
-            among=among,
-            quorum=quorum,
-            threshold=threshold,
-            faulty=faulty,
-            method=method,
-            timeout=timeout,
-        )
-        finished = await wait_here(self._running, self._host, command)
-        if finished.error is not None:
-            raise finished.error
-        if not isinstance(finished.value, VoteResult):
-            raise UsageError("not a vote")
-        return finished.value
+        command = verbs.vote(*args, **kwargs)
+        return verbs.read_vote(await wait_here(self._running, self._host, command))
 
 
 async def _close_nursery(manager: Any, error: BaseException | None) -> None:  # noqa: ANN401  # trio's own
@@ -395,20 +234,3 @@ async def _close_nursery(manager: Any, error: BaseException | None) -> None:  # 
             isinstance(cause, trio.Cancelled) and isinstance(error, trio.Cancelled)
         ):
             raise cause from None
-
-
-async def _within(waiting: Any, timeout: Seconds | None) -> CallFinished:  # noqa: ANN401  # an awaitable
-    """Await for at most `timeout` seconds.
-
-    Raises:
-        DeadlineExceeded: It took longer.
-    """
-    try:
-        if timeout is None:
-            return await waiting  # type: ignore[no-any-return]  # a CallFinished
-        if _on_asyncio():
-            return await asyncio.wait_for(waiting, timeout)
-        with trio.fail_after(timeout):
-            return await waiting  # type: ignore[no-any-return]  # a CallFinished
-    except (TimeoutError, trio.TooSlowError):
-        raise DeadlineExceeded("the result", timeout or 0.0, maybe_executed=True) from None

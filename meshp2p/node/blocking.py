@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self
 
 from meshp2p.config import Config
 from meshp2p.consensus import VoteResult
+from meshp2p.engine import Engine
 from meshp2p.errors import Closed, UsageError
 from meshp2p.events import CallFinished, Member
-from meshp2p.ids import Seconds, show_id
+from meshp2p.ids import Seconds
 from meshp2p.node import verbs
+from meshp2p.node.asynchronous import AsyncNode
 from meshp2p.node.award import Award
+from meshp2p.node.face import Face, takes
 from meshp2p.node.host import Host
 from meshp2p.node.settings import check_settings
 from meshp2p.node.shell import Front
+from meshp2p.node.waiting import wait_here
 from meshp2p.runtime.asyncio_loop import AsyncioLoop
-from meshp2p.runtime.capability import read_handler
-from meshp2p.runtime.registry import check_decorator, check_event
 
-_F = TypeVar("_F", bound=Callable[..., Any])
 _STOP_WAIT: Final = 10.0
 
 
-class Node:
+class Node(Face):
     """One agent's node in the mesh, with blocking verbs.
 
     `Node(...).start()` runs it in a thread of its own; `with Node(...) as node:` stops
@@ -70,7 +71,7 @@ class Node:
         config: Config | None = None,
     ) -> None:
         """See the class."""
-        self._settings = check_settings(
+        settings = check_settings(
             handle,
             capabilities=capabilities,
             namespace=namespace,
@@ -85,11 +86,11 @@ class Node:
             discovery=discovery,
             config=config,
         )
-        self._registry = self._settings.registry
+        super().__init__(settings)
         self._host: Host | None = None
         self._loop: AsyncioLoop | None = None
         self._loop_lock = threading.Lock()
-        self._async_node: Any = None
+        self._async_node: AsyncNode | None = None
 
     # --- life ----------------------------------------------------------------
 
@@ -151,10 +152,8 @@ class Node:
         """Stop."""
         self.stop()
 
-    async def __aenter__(self) -> Any:  # noqa: ANN401  # AsyncNode, which imports this module
+    async def __aenter__(self) -> AsyncNode:
         """Start under trio or asyncio; gives an `AsyncNode`."""
-        from meshp2p.node.asynchronous import AsyncNode  # noqa: PLC0415  # it builds on this one
-
         if self._host is not None or self._async_node is not None:
             raise UsageError("this node was started before; make a new Node to start again")
         self._async_node = AsyncNode(self._settings)
@@ -167,7 +166,8 @@ class Node:
         trace: TracebackType | None,
     ) -> None:
         """Stop."""
-        await self._async_node.__aexit__(kind, error, trace)
+        if self._async_node is not None:
+            await self._async_node.__aexit__(kind, error, trace)
 
     @property
     def _running(self) -> Host:
@@ -176,20 +176,8 @@ class Node:
         return self._host
 
     @property
-    def id(self) -> str:
-        """Its id, 26 letters and digits."""
-        return show_id(self._running.shell.engine.identity.node_id)
-
-    @property
-    def handle(self) -> str:
-        """Its handle, or ""."""
-        return self._settings.handle
-
-    @property
-    def addresses(self) -> tuple[str, ...]:
-        """Where it listens, as seeds for others."""
-        own = self._running.shell.engine.member(self._running.shell.engine.identity.node_id)
-        return tuple(str(address) for address in own.addresses) if own is not None else ()
+    def _engine(self) -> Engine:
+        return self._running.shell.engine
 
     # --- calls ---------------------------------------------------------------
 
@@ -229,48 +217,10 @@ class Node:
 
     async def _call_async(self, target: object, /, *args: object, **kwargs: Any) -> Any:  # noqa: ANN401
         """What async handlers' contexts call: on trio or on the node's asyncio loop."""
-        from meshp2p.node.asynchronous import wait_here  # noqa: PLC0415  # it builds on this one
-
         plan = verbs.plan_call(target, args, kwargs)
         return plan.result(await wait_here(self._running.shell, self._running, plan.command))
 
     # --- handlers ------------------------------------------------------------
-
-    def on_message(self, function: _F) -> _F:
-        """Decorate what answers messages to this agent: (Message[, Context]) -> answer."""
-        self._registry.on_message = read_handler(function)
-        self._publish()
-        return function
-
-    def on(self, event: str) -> Callable[[_F], _F]:
-        """Decorate what hears of an event, such as "member.failed": (MemberEvent) -> None."""
-        check_event(event)
-
-        def register(function: _F) -> _F:
-            self._registry.add_listener(event, function)
-            return function
-
-        return register
-
-    def on_bid(self, pattern: str = "*") -> Callable[[_F], _F]:
-        """Decorate what bids: (Offer) -> Bid or None."""
-        check_decorator("on_bid", pattern)
-
-        def register(function: _F) -> _F:
-            self._registry.add_bidder(pattern, function)
-            return function
-
-        return register
-
-    def on_vote(self, pattern: str = "*") -> Callable[[_F], _F]:
-        """Decorate what votes: (VoteCall) -> option, Ballot or None to abstain."""
-        check_decorator("on_vote", pattern)
-
-        def register(function: _F) -> _F:
-            self._registry.add_voter(pattern, function)
-            return function
-
-        return register
 
     def announce(self, capability: object) -> None:
         """Add a capability while running.
@@ -317,19 +267,8 @@ class Node:
 
     # --- coordination --------------------------------------------------------
 
-    def auction(  # the rules of an auction
-        self,
-        capability: object,
-        /,
-        *args: object,
-        close_after: Seconds = 0.5,
-        timeout: Seconds = 30.0,
-        score: object = None,
-        sealed: bool = False,
-        at_most: int = 8,
-        budget: int = 0,
-        **kwargs: object,
-    ) -> Award:
+    @takes(verbs.auction)
+    def auction(self, /, *args: Any, **kwargs: Any) -> Award:  # noqa: ANN401  # `takes` says which
         """Let members bid for a call; back once the winner has accepted.
 
         Args:
@@ -343,17 +282,7 @@ class Node:
         Raises:
             NoBids: Nobody bid, or nobody accepted.
         """
-        command = verbs.plan_auction(
-            capability,
-            args,
-            kwargs,
-            close_after=close_after,
-            timeout=timeout,
-            score=score,
-            sealed=sealed,
-            at_most=at_most,
-            budget=budget,
-        )
+        command = verbs.auction(*args, **kwargs)
         host = self._running
         outcome = verbs.read_award(host.wait(lambda finish: host.shell.begin(command, finish)))
 
@@ -362,18 +291,8 @@ class Node:
 
         return Award.of(outcome.data, result)
 
-    def vote(  # the rules of a vote
-        self,
-        question: str,
-        options: Sequence[str],
-        *,
-        among: str = "*",
-        quorum: float = 0.0,
-        threshold: float | None = None,
-        faulty: int | None = None,
-        method: str = "plurality",
-        timeout: Seconds = 10.0,
-    ) -> VoteResult:
+    @takes(verbs.vote)
+    def vote(self, *args: Any, **kwargs: Any) -> VoteResult:  # noqa: ANN401  # `takes` says which
         """Let members decide; back once enough ballots agree.
 
         Args:
@@ -386,22 +305,9 @@ class Node:
         Raises:
             Undecided: Too few ballots agree. Nothing was decided.
         """
-        command = verbs.plan_vote(
-            question,
-            options,
-            among=among,
-            quorum=quorum,
-            threshold=threshold,
-            faulty=faulty,
-            method=method,
-            timeout=timeout,
-        )
+        command = verbs.vote(*args, **kwargs)
         host = self._running
-        finished = host.wait(lambda finish: host.shell.begin(command, finish))
-        if finished.error is not None:
-            raise finished.error
-        result: VoteResult = finished.value  # type: ignore[assignment]  # what a vote ends in
-        return result
+        return verbs.read_vote(host.wait(lambda finish: host.shell.begin(command, finish)))
 
     def _own_asyncio_loop(self) -> AsyncioLoop:
         with self._loop_lock:

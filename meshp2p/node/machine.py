@@ -21,7 +21,7 @@ from meshp2p.ids import Address
 from meshp2p.node.home import Home, open_home
 from meshp2p.node.settings import Settings
 from meshp2p.runtime import network
-from meshp2p.runtime.ports import Alarm, NetworkPort, Threads, TrioAlarm, WorkerThreads
+from meshp2p.runtime.ports import NetworkPort, Threads, WorkerThreads
 
 OnWritten = Callable[[int, bool], None]
 """Called in trio's thread with a token of `start_writing` and whether it is on disk."""
@@ -43,10 +43,6 @@ class Machine(Protocol):
     @property
     def threads(self) -> Threads:
         """Where plain functions run."""
-        ...
-
-    def alarm(self) -> Alarm:
-        """A new one, for a node's deadlines."""
         ...
 
     def wall(self) -> float:
@@ -93,10 +89,6 @@ class Computer:
         """Nothing is opened."""
         self.crypto: Crypto = OpenSSL()
         self.threads: Threads = WorkerThreads()
-
-    def alarm(self) -> Alarm:
-        """As `Machine.alarm`."""
-        return TrioAlarm()
 
     def wall(self) -> float:
         """As `Machine.wall`."""

@@ -163,7 +163,6 @@ class Shell:
             resolve=machine.resolve,
             announce=self._announce,
             wall=machine.wall,
-            alarm=machine.alarm(),
         )
 
     def _addresses(self, bound: NetworkPort) -> tuple[Address, ...]:

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, cast, get_args
 import attrs
 import trio
 
-from meshp2p.consensus import AwardData, AwardResult, Policy
+from meshp2p.consensus import AwardData, AwardResult, Policy, VoteResult
 from meshp2p.consensus.scoring import Score
 from meshp2p.engine import Engine
 from meshp2p.engine.coordination import AuctionRules, VoteRules
@@ -144,19 +144,19 @@ def _options(kwargs: dict[str, Any]) -> tuple[Seconds | None, str, Any]:
     return timeout, key, returns
 
 
-def plan_auction(  # noqa: PLR0913  # the rules of an auction
+def auction(
     capability: object,
-    args: Sequence[object],
-    kwargs: Mapping[str, object],
-    *,
-    close_after: Seconds,
-    timeout: Seconds,
-    score: object,
-    sealed: bool,
-    at_most: int,
-    budget: int,
+    /,
+    *args: object,
+    close_after: Seconds = 0.5,
+    timeout: Seconds = 30.0,
+    score: object = None,
+    sealed: bool = False,
+    at_most: int = 8,
+    budget: int = 0,
+    **kwargs: object,
 ) -> Command:
-    """Read `auction(capability, *args, **kwargs)`.
+    """Read what `Node.auction` was given, which says what it means.
 
     Raises:
         UsageError: It cannot be meant.
@@ -190,29 +190,23 @@ def plan_auction(  # noqa: PLR0913  # the rules of an auction
     return command
 
 
-def plan_vote(
-    question: object,
-    options: object,
+def vote(
+    question: str,
+    options: Sequence[str],
     *,
-    among: str,
-    quorum: float,
-    threshold: float | None,
-    faulty: int | None,
-    method: str,
-    timeout: Seconds,
+    among: str = "*",
+    quorum: float = 0.0,
+    threshold: float | None = None,
+    faulty: int | None = None,
+    method: str = "plurality",
+    timeout: Seconds = 10.0,
 ) -> Command:
-    """Read `vote(question, options, ...)`.
+    """Read what `Node.vote` was given, which says what it means.
 
     Raises:
         UsageError: It cannot be meant.
     """
-    if not isinstance(question, str) or not question:
-        raise UsageError(f"question={question!r}: allowed is a text")
-    if isinstance(options, str) or not isinstance(options, Sequence):
-        raise UsageError(f"options={options!r}: allowed is a list of texts")
-    texts = [option for option in options if isinstance(option, str) and option]
-    if len(texts) != len(options) or len(set(texts)) != len(texts) or len(texts) < 2:  # noqa: PLR2004  # a choice
-        raise UsageError(f"options={options!r}: allowed are two or more different texts")
+    asked, texts = _check_question(question), _check_options(options)
     if faulty is not None:
         _check_count("faulty", faulty, 0)
     if method != "plurality":
@@ -227,9 +221,24 @@ def plan_vote(
     )
 
     def command(engine: Engine) -> int:
-        return engine.coordination.call_vote(question, texts, rules, now=trio.current_time())
+        return engine.coordination.call_vote(asked, texts, rules, now=trio.current_time())
 
     return command
+
+
+def _check_question(question: object) -> str:
+    if not isinstance(question, str) or not question:
+        raise UsageError(f"question={question!r}: allowed is a text")
+    return question
+
+
+def _check_options(options: object) -> list[str]:
+    if isinstance(options, str) or not isinstance(options, Sequence):
+        raise UsageError(f"options={options!r}: allowed is a list of texts")
+    texts = [option for option in options if isinstance(option, str) and option]
+    if len(texts) != len(options) or len(set(texts)) != len(texts) or len(texts) < 2:  # noqa: PLR2004  # a choice
+        raise UsageError(f"options={options!r}: allowed are two or more different texts")
+    return texts
 
 
 def _check_count(what: str, value: object, least: int) -> None:
@@ -277,6 +286,19 @@ def filter_members(  # one keyword a filter
         if fitting or (wanted == "*" and not tags):
             found.append(member)
     return found
+
+
+def read_vote(finished: CallFinished) -> VoteResult:
+    """What was decided, or what is raised instead.
+
+    Raises:
+        MeshError: Nothing was.
+    """
+    if finished.error is not None:
+        raise finished.error
+    if not isinstance(finished.value, VoteResult):
+        raise UsageError("not a vote")
+    return finished.value
 
 
 @attrs.frozen

@@ -168,31 +168,3 @@ class WorkerThreads:
 
         offset = trio.current_time() - time.perf_counter()
         return lambda: time.perf_counter() + offset
-
-
-class Alarm(Protocol):
-    """Wakes one task at a moment, or before when that moment has moved."""
-
-    async def wait_until(self, when: Seconds) -> None:
-        """Until then, or until `ring`; infinity for `ring` alone."""
-
-    def ring(self) -> None:
-        """Wake the task now, if it waits."""
-
-
-class TrioAlarm:
-    """By trio's deadlines."""
-
-    def __init__(self) -> None:
-        """Nobody waits."""
-        self._rung = trio.Event()
-
-    async def wait_until(self, when: Seconds) -> None:
-        """As `Alarm.wait_until`."""
-        self._rung = trio.Event()
-        with trio.move_on_at(when):
-            await self._rung.wait()
-
-    def ring(self) -> None:
-        """As `Alarm.ring`."""
-        self._rung.set()

@@ -19,13 +19,13 @@ from meshp2p.node.home import Home, identity_of, mesh_keys
 from meshp2p.node.machine import MACHINE, OnWritten
 from meshp2p.node.settings import Settings
 from meshp2p.runtime.network import EVERYWHERE, LOOPBACK
-from meshp2p.runtime.ports import Alarm, Threads
+from meshp2p.runtime.ports import Threads
 from meshp2p.simulation import dice
 from meshp2p.testing.connections import VirtualStream
 from meshp2p.testing.datagrams import VirtualDatagrams
 from meshp2p.testing.disks import Slot, VirtualDirectory, VirtualJournal
 from meshp2p.testing.listeners import VirtualListener
-from meshp2p.testing.parking import Parking, VirtualAlarm
+from meshp2p.testing.parking import Parking
 from meshp2p.testing.threads import blocking
 
 if TYPE_CHECKING:
@@ -112,10 +112,6 @@ class Process:
     def threads(self) -> Threads:
         """As `Machine.threads`."""
         return self.machine.internet.threads
-
-    def alarm(self) -> Alarm:
-        """As `Machine.alarm`."""
-        return VirtualAlarm(self.machine.internet)
 
     def wall(self) -> float:
         """As `Machine.wall`."""

@@ -106,12 +106,10 @@ class RequestHead:
         head._check()
         return head
 
-    def _check(self) -> None:  # one field after the other
-        method, key, correlation_id = self.method, self.key, self.correlation_id
-        if not type(method) is type(key) is type(correlation_id) is str or not (
-            len(method) <= _MAX_TEXT >= len(key) and len(correlation_id) <= _MAX_TEXT
-        ):
-            raise WireError("a request head with a bad text")
+    def _check(self) -> None:  # noqa: C901  # one field after the other
+        for text in (self.method, self.key, self.correlation_id):
+            if type(text) is not str or len(text) > _MAX_TEXT:
+                raise WireError("a request head with a bad text")
         for number in (self.remaining_ms, self.priority, self.flags, self.hops, self.timestamp):
             if type(number) is not int or not 0 <= number < _U64:
                 raise WireError("a request head with a bad number")

@@ -39,7 +39,7 @@ SCENARIO = Script("crashes", "Nobody ever fails.", draw, act=act, seeds=range(4)
 '''
 KEPT = HEAD.format(act="pass")
 BROKEN = HEAD.format(act='run.nobody_was("member.failed", ["bob"])')
-ENDLESS = HEAD.format(act="while True: pass")
+ENDLESS = HEAD.format(act='open(f"busy-{run.plan.seed}", "w").close()\n    while True: pass')
 DYING = "import os\n    if run.plan.seed == 2: os._exit(3)"
 SILENT = HEAD.format(act=DYING + "\n    while run.plan.seed == 1: pass")
 
@@ -200,10 +200,11 @@ def test_no_process_outlives_the_command(
     shell: Shell, write: Write, how: signal.Signals, status: int
 ) -> None:
     """However it is ended, and though its processes are in the midst of a seed."""
-    words = [write(ENDLESS), "--seeds", "1:2", "--jobs", "2"]
+    words = [write(ENDLESS), "--seeds", "1:3", "--jobs", "2"]
     process = shell.start("-m", "meshp2p", "simulate", *words)
-    assert eventually(lambda: len(children(process.pid)) >= 3)  # two, and what tracks them
+    assert eventually(lambda: len(list(shell.home.glob("busy-*"))) == 2)
     started = children(process.pid)
+    assert len(started) >= 2
     ended = shell.end(process, how)
     assert ended.status == status
     assert eventually(lambda: all(is_gone(each) for each in started))

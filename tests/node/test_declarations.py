@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
+from typing import get_type_hints
+
 import pytest
 
-from meshp2p import Context, Node, UsageError, capability
+from meshp2p import AsyncNode, Context, Node, UsageError, capability
 
 
 @capability("deploy", inline=True)
@@ -115,3 +118,23 @@ def test_an_address_that_is_none_is_named_with_its_argument(name: str, value: ob
     """And not with another's."""
     with pytest.raises(UsageError, match=f"^{name}="):
         Node("alice", **{name: value})  # type: ignore[arg-type]  # that is the point
+
+
+@pytest.mark.parametrize("verb", ["auction", "members", "vote"])
+def test_both_faces_show_the_same_keywords_to_programs_that_look(verb: str) -> None:
+    """Agent frameworks ask a function for its keywords, their types, and whether to await."""
+    blocking, awaited = getattr(Node, verb), getattr(AsyncNode, verb)
+
+    assert inspect.iscoroutinefunction(awaited)
+    assert not inspect.iscoroutinefunction(blocking)
+    assert inspect.signature(blocking).parameters == inspect.signature(awaited).parameters
+    hints = [get_type_hints(one) for one in (blocking, awaited)]
+    assert [{*one} - {"return"} for one in hints] == [
+        {*inspect.signature(blocking).parameters} - {"self"}
+    ] * 2
+
+
+def test_a_misspelt_keyword_of_a_vote_says_which() -> None:
+    """It is the verb that complains, in the user's words."""
+    with pytest.raises(TypeError, match=r"^vote\(\) .*'qorum'"):
+        Node("alice").vote("ship it?", ["yes", "no"], qorum=0.5)  # type: ignore[call-arg]  # the point

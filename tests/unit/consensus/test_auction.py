@@ -22,8 +22,9 @@ from meshp2p.consensus import (
     PlacedBid,
     Run,
 )
-from meshp2p.consensus.auction import AWARDED, CLAIM, OFFER
+from meshp2p.consensus.auction import OFFER
 from meshp2p.consensus.award import AcceptanceNote, AwardNote, bids_root
+from meshp2p.consensus.awarding import AWARDED, CLAIM
 from meshp2p.consensus.bidder import ACCEPTANCES
 from meshp2p.consensus.envelope import sign
 from meshp2p.consensus.epochs import AWARDS

@@ -12,7 +12,7 @@ from meshp2p.gossip.member import Row
 from meshp2p.gossip.record import DRAINING, Record
 from meshp2p.gossip.timers import Timers
 from meshp2p.gossip.view import View
-from meshp2p.ids import NodeId, show_id
+from meshp2p.ids import NodeId
 from meshp2p.wire import limits
 from tests.simulation.swim_world import START, UNIX, swim_of
 from tests.unit.gossip.people import id_of, signed_line
@@ -101,16 +101,6 @@ def test_whoever_drains_gets_no_new_calls() -> None:
 
     assert directory.find("code.review") == []
     assert directory.by_handle("alice") == [drains.line.node_id]
-
-
-def test_a_member_is_found_by_the_beginning_of_its_id() -> None:
-    """What a person types of an id finds exactly those that begin so."""
-    directory = view_of(*map(row_of, RECORDS)).directory
-    shown = show_id(RECORDS[2].line.node_id)
-
-    assert directory.by_prefix(shown) == [RECORDS[2].line.node_id]
-    assert len(directory.by_prefix("")) == len(directory) == 5
-    assert directory.by_prefix("not-base32") == []
 
 
 def test_the_departed_are_forgotten_when_their_lines_expire() -> None:

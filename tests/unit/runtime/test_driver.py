@@ -143,10 +143,16 @@ def read_all(listener: socket.socket) -> int:
     """Accept, and count bytes until the end; in a thread."""
     connection, _ = listener.accept()
     with connection:
-        count = 0
-        while data := connection.recv(1 << 20):
-            count += len(data)
-        return count
+        return read_rest(connection)
+
+
+def read_rest(connection: socket.socket) -> int:
+    """Count bytes until the end; in a thread."""
+    connection.setblocking(True)  # noqa: FBT003  # its only argument
+    count = 0
+    while data := connection.recv(1 << 20):
+        count += len(data)
+    return count
 
 
 @contextmanager
@@ -187,6 +193,46 @@ def test_what_was_queued_arrives_though_the_socket_was_full() -> None:
         assert script.closed == []
 
     trio.run(main)
+
+
+def test_last_words_have_time_while_somebody_listens() -> None:
+    """A second without a byte taken is too long; a reader that is merely slow is waited for."""
+    clock = trio.testing.MockClock()
+
+    async def main() -> None:
+        script = Script()
+        driver = driver_of(script)
+        with peer() as (listener, address):
+            async with trio.open_nursery() as nursery:
+                await nursery.start(driver.run)
+                await open_stream(script, driver, address)
+                script.outgoing = bytes(MORE_THAN_A_SOCKET_HOLDS)
+                script.want(StreamReady(1), CloseStream(1, flush=True))
+                driver.perform_effects()
+                connection, _ = listener.accept()
+                with connection:
+                    received = 0
+                    for _ in range(3):
+                        received += await read_until_more_is_written(connection, script)
+                        clock.jump(0.9)
+                        await trio.testing.wait_all_tasks_blocked()
+                    received += await trio.to_thread.run_sync(read_rest, connection)
+                nursery.cancel_scope.cancel()
+        assert received == MORE_THAN_A_SOCKET_HOLDS
+
+    trio.run(main, clock=clock)
+
+
+async def read_until_more_is_written(connection: socket.socket, script: Script) -> int:
+    """Take what is there, until the driver has pulled more after it."""
+    waiting, count = len(script.outgoing), 0
+    while len(script.outgoing) == waiting:
+        await trio.lowlevel.wait_readable(connection)
+        data = connection.recv(1 << 16)
+        if not data:
+            break
+        count += len(data)
+    return count
 
 
 def test_nobody_waits_long_for_a_peer_that_does_not_read() -> None:

@@ -1,0 +1,135 @@
+"""How one engine is put together: what its parts are, and which knows which."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+
+import attrs
+
+from meshp2p.engine.answers import Answers
+from meshp2p.engine.calls import Calls
+from meshp2p.engine.coordination import Coordination
+from meshp2p.engine.core import Core
+from meshp2p.engine.joining import Joining
+from meshp2p.engine.link import Link
+from meshp2p.engine.links import Links
+from meshp2p.engine.membership import Membership, route_to
+from meshp2p.engine.syncing import PULL, SYNC, Syncing
+from meshp2p.events import CapabilityInfo, MemberEvent
+from meshp2p.gossip.swim import Swim
+from meshp2p.ids import Address, NodeId, Seconds
+from meshp2p.messaging.serving import Serving
+from meshp2p.transport.endpoint import Endpoint, Route
+from meshp2p.transport.handshake import Doorkeeper
+
+
+@attrs.frozen(kw_only=True)
+class Assembly:
+    """The parts of one engine, those first that know nothing of the others."""
+
+    door: Doorkeeper
+    swim: Swim
+    serving: Serving
+    answers: Answers
+    links: Links
+    endpoint: Endpoint
+    syncing: Syncing
+    membership: Membership
+    calls: Calls
+    coordination: Coordination
+    joining: Joining
+
+
+def assemble(
+    core: Core,
+    *,
+    unix: float,
+    addresses: tuple[Address, ...],
+    capabilities: tuple[CapabilityInfo, ...],
+    seeds: tuple[tuple[str, int], ...],
+    stored: Mapping[tuple[str, bytes], bytes],
+    on_link_gone: Callable[[Link, str, Seconds], None],
+    on_member_event: Callable[[MemberEvent, Seconds], None],
+) -> Assembly:
+    """Make all parts. Their order is part of the replay: some draw from the dice at once.
+
+    Args:
+        on_link_gone: Called when a peer's stream ends.
+        on_member_event: Called when a member comes, changes or goes.
+    """
+    door = _open_door(core)
+    swim = _begin_gossip(core, unix, addresses, capabilities)
+    serving = _begin_serving(core, capabilities)
+    answers = Answers(core, serving, swim.handle_of)
+    links = Links(core, door, on_request=answers.receive, on_gone=on_link_gone, now=core.now)
+    answers.links = links
+    endpoint = Endpoint(config=core.config, door=door, rng=core.rng)
+    route = functools.partial(route_to, swim)
+    syncing = _begin_syncing(core, swim, links, answers, route)
+    calls = Calls(core, links, swim, serve_locally=answers.serve_locally, route_to=route)
+    calls.cancel_job = serving.cancel
+    return Assembly(
+        door=door,
+        swim=swim,
+        serving=serving,
+        answers=answers,
+        links=links,
+        endpoint=endpoint,
+        syncing=syncing,
+        membership=Membership(
+            core, swim, endpoint, links, syncing=syncing, on_event=on_member_event
+        ),
+        calls=calls,
+        coordination=Coordination(core, calls, swim, answers, stored, serving=serving),
+        joining=Joining(core, seeds, visit=syncing.sync_at, knows=swim.knows_address, now=core.now),
+    )
+
+
+def _open_door(core: Core) -> Doorkeeper:
+    door = Doorkeeper(
+        crypto=core.crypto, entropy=core.entropy, identity=core.identity, trust=core.trust
+    )
+    door.wall_offset = core.wall_offset
+    return door
+
+
+def _begin_gossip(
+    core: Core,
+    unix: float,
+    addresses: tuple[Address, ...],
+    capabilities: tuple[CapabilityInfo, ...],
+) -> Swim:
+    return Swim(
+        config=core.config,
+        identity=core.identity,
+        trust=core.trust,
+        crypto=core.crypto,
+        rng=core.rng,
+        now=core.now,
+        unix=unix,
+        addresses=addresses,
+        capabilities=capabilities,
+        guest=core.guest,
+    )
+
+
+def _begin_serving(core: Core, capabilities: Sequence[CapabilityInfo]) -> Serving:
+    serving = Serving(
+        slots=core.config.handler_slots,
+        queue=core.config.handler_queue,
+        emit=core.emit,
+        next_number=core.next_number,
+        own_id=core.identity.node_id,
+    )
+    serving.capabilities = {info.name: info for info in capabilities}
+    return serving
+
+
+def _begin_syncing(
+    core: Core, swim: Swim, links: Links, answers: Answers, route: Callable[[NodeId], Route]
+) -> Syncing:
+    syncing = Syncing(core, swim, links, route_to=route)
+    answers.register(SYNC, syncing.answer_sync)
+    answers.register(PULL, syncing.answer_pull)
+    return syncing

@@ -1,0 +1,120 @@
+"""What one node knows of its mesh: questions that are answered at once, without a message."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+
+from meshp2p.events import Member
+from meshp2p.gossip.directory import Directory
+from meshp2p.gossip.member import Contact
+from meshp2p.gossip.own import OwnRecord
+from meshp2p.gossip.parts import Parts
+from meshp2p.gossip.record import Body, Record
+from meshp2p.ids import Address, show_id
+from meshp2p.wire import limits
+from meshp2p.wire.codec import Value
+
+
+class Census:
+    """The half of `Swim` that only looks."""
+
+    def __init__(self, parts: Parts) -> None:
+        """Of a node that knows nobody, and says nothing of itself yet."""
+        self._parts = parts
+        self._own: OwnRecord | None = None
+        self._told_dead: frozenset[bytes] = frozenset()
+        """Whom a guest's host takes for dead: it has no opinion of its own."""
+
+    @property
+    def directory(self) -> Directory:
+        """Live members by capability, handle and id."""
+        return self._parts.view.directory
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """What was refused, dropped or forgiven so far."""
+        return dict(self._parts.counters)
+
+    def view_hash(self) -> int:
+        """64 bits: equal for nodes that see the same members in the same state."""
+        return self._parts.view.hash
+
+    def member(self, node_id: bytes) -> Member | None:
+        """One member, this node too; None for a stranger."""
+        row = self._parts.view.get(node_id)
+        return None if row is None else row.member()
+
+    def members(self) -> list[Member]:
+        """All members in whatever state, this node included."""
+        return [
+            attrs.evolve(row.member(), state="dead") if row.id in self._told_dead else row.member()
+            for row in self._parts.view
+        ]
+
+    def is_present(self, node_id: bytes) -> bool:
+        """Whether somebody is a member and not known to be gone."""
+        row = self._parts.view.get(node_id)
+        return row is not None and row.is_live and node_id not in self._told_dead
+
+    def is_suspect(self, node_id: bytes) -> bool:
+        """Whether a member may be gone."""
+        row = self._parts.view.get(node_id)
+        return row is not None and row.state == "suspect"
+
+    @property
+    def present_count(self) -> int:
+        """Members alive or suspect, this node included unless it is a guest."""
+        return self._parts.view.population - self._parts.guest
+
+    def knows_address(self, address: Address) -> bool:
+        """Whether a present member, or this node, listens there."""
+        return any(row.is_live and address in row.record.body.addresses for row in self._parts.view)
+
+    def name_of(self, node_id: bytes) -> str:
+        """A member's handle, or the beginning of its id."""
+        row = self._parts.view.get(node_id)
+        return (row.record.body.handle if row else "") or show_id(node_id)[:8]
+
+    def may_run_twice(self, node_id: bytes, capability: str) -> bool:
+        """Whether a member announces the capability as idempotent."""
+        row = self._parts.view.get(node_id)
+        return row is not None and any(
+            info.idempotent and info.name == capability for info in row.record.body.capabilities
+        )
+
+    def contact(self, node_id: bytes) -> Contact | None:
+        """How to open a channel to a member, the dead included; None for a stranger."""
+        row = self._parts.view.get(node_id) or self._parts.view.lost(node_id)
+        return None if row is None else Contact.of(row)
+
+    def handle_of(self, node_id: bytes) -> str:
+        """A member's handle; empty if it has none or is a stranger."""
+        row = self._parts.view.get(node_id)
+        return row.record.body.handle if row is not None else ""
+
+    def chain_of(self, node_id: bytes) -> bytes | None:
+        """A member's credential chain as it travels."""
+        row = self._parts.view.get(node_id)
+        return None if row is None else row.record.chain
+
+    def body_of(self, node_id: bytes) -> Body | None:
+        """What a member says of itself."""
+        row = self._parts.view.get(node_id)
+        return None if row is None else row.record.body
+
+    def own_record(self) -> Record | None:
+        """What this node says of itself; None for a guest."""
+        return None if self._own is None else self._own.record
+
+    def sync_payload(self) -> list[Value]:
+        """All records: [line, body, chain, accusation or b""]."""
+        return [] if self._parts.guest else [row.listed() for row in self._parts.view]
+
+    def records_of(self, ids: Sequence[bytes]) -> list[Value]:
+        """Those of these members, as in `sync_payload`; strangers are left out."""
+        if self._parts.guest:
+            return []
+        rows = (self._parts.view.get(node_id) for node_id in ids[: limits.MAX_PULLS])
+        return [row.listed() for row in rows if row is not None]
