@@ -76,3 +76,15 @@ run_readme_command() {
   echo "$command"
   bash -euo pipefail -c "$command"
 }
+
+# Tests that look at pictures skip without one; where we may install it, they do not.
+browser() {
+  if command -v chromium >/dev/null || command -v google-chrome >/dev/null; then
+    echo "there is one"
+  elif [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
+    apt-get install -qq -y --no-install-recommends chromium fonts-dejavu-core >/dev/null 2>&1 ||
+      echo "it could not be installed: those tests will be skipped"
+  else
+    echo "none, and no right to install one: those tests will be skipped"
+  fi
+}

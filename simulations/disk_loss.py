@@ -15,7 +15,16 @@ from typing import Final
 
 from meshp2p.cli import main
 from meshp2p.simulation.disk import Left
-from meshp2p.simulation.faults import Crash, CrashAtWrite, FailingDisk, Fault, FullDisk, Timed
+from meshp2p.simulation.faults import (
+    Crash,
+    CrashAtWrite,
+    FailingDisk,
+    Fault,
+    FullDisk,
+    SlowDisk,
+    Timed,
+)
+from meshp2p.simulation.latency import Uniform
 from meshp2p.simulation.run import Run
 from meshp2p.simulation.script import PEOPLE, Script, plan_of
 from meshp2p.simulation.swarm import Plan
@@ -27,17 +36,18 @@ _BACK_WITHIN: Final = 30.0
 
 
 def draw(seed: int) -> Plan:
-    """Each node meets with some mishap of its disk."""
+    """Each node meets with two mishaps of its disk."""
     rng = Random(f"disk loss {seed}")
     faults = []
-    for name in _NAMES:
+    for name in [*_NAMES, *_NAMES]:
         at = round(rng.uniform(2.0, _ENDS - 3.0), 3)
         disk: Left = rng.choice(["kept", "unsynced_lost", "unsynced_lost", "wiped"])
         mishaps: list[Fault] = [
             Crash(name, disk=disk),
-            CrashAtWrite(name, after=rng.choice([0.0, 0.002, 0.01]), disk=disk, times=3),
+            CrashAtWrite(name, after=rng.choice([0.0, 0.002, 0.01]), disk=disk, times=5),
             FullDisk(name),
             FailingDisk(name, 0.5),
+            SlowDisk(name, Uniform(0.0, 0.5)),
         ]
         faults.append(Timed(at, rng.choice(mishaps), round(at + rng.uniform(0.1, 3.0), 3)))
     return plan_of(seed, _NAMES, faults, hostile=_ENDS, profile="loopback", rate=4.0)

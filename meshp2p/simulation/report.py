@@ -136,7 +136,8 @@ def _classes(value: object) -> list[type]:
     """Of a value and of all that it holds."""
     if isinstance(value, tuple):
         return list(chain.from_iterable(map(_classes, value)))
-    if not attrs.has(type(value)):
+    kind = type(value)
+    if not attrs.has(kind):
         return []
-    fields = (getattr(value, field.name) for field in attrs.fields(type(value)))
-    return [type(value), *chain.from_iterable(map(_classes, fields))]
+    fields = (getattr(value, field.name) for field in attrs.fields(kind))
+    return [kind, *chain.from_iterable(map(_classes, fields))]

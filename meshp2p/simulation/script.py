@@ -38,7 +38,7 @@ from meshp2p.simulation.swarm import (
     Outcome,
     Plan,
     Scenario,
-    _fallen,
+    fallen,
     run_plan,
 )
 from meshp2p.simulation.witness import START
@@ -182,7 +182,7 @@ def _play(
     except Violation as broken:
         violation = broken
     except Exception as error:  # noqa: BLE001  # nothing may leave an engine, whatever it is
-        violation = _fallen(world, error)
+        violation = fallen(world, error)
     return Played(
         seed=plan.seed,
         plan=plan,

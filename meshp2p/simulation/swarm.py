@@ -208,7 +208,7 @@ def run_plan(
     except Violation as broken:
         violation = broken
     except Exception as error:  # noqa: BLE001  # nothing may leave an engine, whatever it is
-        violation = _fallen(world, error)
+        violation = fallen(world, error)
     return Outcome(
         seed=plan.seed,
         plan=plan,
@@ -246,10 +246,10 @@ def _set_the_stage(world: World, plan: Plan) -> Workload:
     return workload
 
 
-def _fallen(world: World, error: Exception) -> Violation:
+def fallen(world: World, error: Exception) -> Violation:
     """An exception that came out of an engine, or out of the world itself."""
     where = traceback.extract_tb(error.__traceback__)[-1]
     text = f"{error!r} in {where.name}, {where.filename.rpartition('meshp2p/')[2]}:{where.lineno}"
-    fallen = Violation(text, name="no error", at=world.elapsed, seed=world.seed)
-    fallen.__cause__ = error
-    return fallen
+    violation = Violation(text, name="no error", at=world.elapsed, seed=world.seed)
+    violation.__cause__ = error
+    return violation

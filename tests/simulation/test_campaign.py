@@ -1,4 +1,4 @@
-"""A few seeds of the swarm in each test run; `python -m tests.simulation.campaign` has more."""
+"""A few seeds of the swarm in each test run; `meshp2p simulate swarm` has more."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ class Show:
         for entry in campaign.entries:
             say(_verdict(entry))
         total = campaign.total
-        say(f"{total.seeds} seeds in {campaign.seconds:.1f} s: {_pace(campaign)}")
+        say(f"{_count(total.seeds)} in {campaign.seconds:.1f} s: {_pace(campaign)}")
         happened = [f"{kind} {total.coverage[kind]}" for kind in FAULTS if total.coverage[kind]]
         say(f"faults that happened: {', '.join(happened) or 'none'}")
         if idle:
@@ -160,11 +160,15 @@ def _pace(campaign: Campaign) -> str:
     )
 
 
+def _count(seeds: int) -> str:
+    return "1 seed" if seeds == 1 else f"{seeds} seeds"
+
+
 def _verdict(entry: Entry) -> str:
     tally, word = entry.tally, entry.word
     broken = len(tally.findings)
     kept = "all promises kept" if not broken else f"{broken} broke a promise"
-    parts = [f"{word}: {tally.seeds} seeds, {kept}", f"{tally.node_hours:.3f} node-hours"]
+    parts = [f"{word}: {_count(tally.seeds)}, {kept}", f"{tally.node_hours:.3f} node-hours"]
     parts += [
         f"{what} {middle:.3g} (most {most:.3g})"
         for what, (middle, most) in tally.measured().items()

@@ -51,7 +51,7 @@ class State:
             facts = entry.tally.facts()
             now = {what: round(before.get(what, 0) + facts[what], 4) for what in _TOTALS}
             failed = [*before.get("failed", []), *(each.seed for each in entry.tally.findings)]
-            next_seed = campaign.next_seed(entry)
+            next_seed = max(before.get("next", 0), campaign.next_seed(entry))
             scenarios[entry.word] = {"next": next_seed, **now, "failed": sorted(set(failed))}
         text = json.dumps({"simulate": _FORMAT, "scenarios": scenarios}, indent=2) + "\n"
         new = self.path.with_name(self.path.name + ".new")
