@@ -222,7 +222,8 @@ class Coordination:
 
     def next_deadline(self) -> Seconds:
         """When `receive_deadline` has something to do."""
-        return min(self._participant.next_deadline(), self._thinking.next())
+        closing, thinking = self._participant.next_deadline(), self._thinking.next()
+        return min(thinking, closing)
 
     def receive_deadline(self, *, now: Seconds) -> None:
         """Auctions and votes close, awards time out, bidders and voters that hang are left."""

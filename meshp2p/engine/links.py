@@ -369,7 +369,9 @@ class Links:
     def next_deadline(self) -> Seconds:
         """When `receive_deadline` has something to do."""
         soonest = self._next_sweep if self._links else float("inf")
-        for link in (*self._unproved.links.values(), *self._leaving.values()):
+        for link in self._unproved.links.values():
+            soonest = min(soonest, link.deadline)
+        for link in self._leaving.values():
             soonest = min(soonest, link.deadline)
         return soonest
 

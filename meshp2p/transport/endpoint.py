@@ -358,9 +358,10 @@ class Endpoint:
             soonest = min(soonest, begun.next_try)
         for confirmation in self._confirmations.values():
             soonest = min(soonest, confirmation.next_try)
-        for half_made in (self._answers.oldest(), self._sessions.oldest_unconfirmed()):
-            if half_made is not None:
-                soonest = min(soonest, half_made.created_at + self._half_made_life)
+        if self._answers or self._sessions.has_unconfirmed:
+            for half_made in (self._answers.oldest(), self._sessions.oldest_unconfirmed()):
+                if half_made is not None:
+                    soonest = min(soonest, half_made.created_at + self._half_made_life)
         return soonest
 
     def receive_deadline(self, *, now: Seconds) -> None:

@@ -129,6 +129,10 @@ class Answers:
         """Hold none."""
         self._by_index: OrderedDict[int, Answer] = OrderedDict()
 
+    def __len__(self) -> int:
+        """How many are not finished."""
+        return len(self._by_index)
+
     def __contains__(self, index: int) -> bool:
         """Whether the number is taken."""
         return index in self._by_index

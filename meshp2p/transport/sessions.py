@@ -49,6 +49,11 @@ class Sessions:
         """The session that an earlier copy of the same INIT made."""
         return next((s for s in self._of_peer.get(peer, ()) if s.origin == origin), None)
 
+    @property
+    def has_unconfirmed(self) -> bool:
+        """Whether there is an `oldest_unconfirmed`."""
+        return bool(self._unconfirmed)
+
     def oldest_unconfirmed(self) -> Session | None:
         """The next to be given up."""
         return next(iter(self._unconfirmed.values()), None)
