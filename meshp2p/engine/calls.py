@@ -123,7 +123,7 @@ class Calls:
             own_id=self._core.identity.node_id,
             key=key,
             flags=messages.FLAG_ONE_WAY if one_way else 0,
-            timestamp=int(self._core.unix(now) * 1000),
+            timestamp=int((now + self._core.wall_offset) * 1000),
         )
         number = self._core.next_number() if number is None else number
         request = Request(number, target, head, body, now, deadline, done)

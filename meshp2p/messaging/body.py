@@ -13,7 +13,7 @@ import attrs
 from meshp2p.errors import UsageError, WireError
 from meshp2p.wire import codec, limits
 
-_SCALARS: Final = frozenset({bool, int, str, bytes, float, type(None)})
+SCALARS: Final = frozenset({bool, int, str, bytes, float, type(None)})
 """Sent as they are; an integer that is too long is found by the encoder."""
 _ALLOWED: Final = (
     "None, bool, int of 64 bits, float, str, bytes, list, tuple, dict with str keys, "
@@ -32,13 +32,13 @@ def to_plain(value: object, where: str = "value", depth: int = 0) -> Any:  # noq
         UsageError: Names the place, the type and what is allowed.
     """
     kind = type(value)
-    if kind in _SCALARS:
+    if kind in SCALARS:
         return value
     if depth >= limits.MAX_DEPTH - 2:
         raise UsageError(f"{where} is nested more than {limits.MAX_DEPTH - 2} deep")
     if isinstance(value, list | tuple):
         return [
-            item if type(item) in _SCALARS else to_plain(item, f"{where}[{n}]", depth + 1)
+            item if type(item) in SCALARS else to_plain(item, f"{where}[{n}]", depth + 1)
             for n, item in enumerate(value)
         ]
     if isinstance(value, dict):
@@ -60,7 +60,7 @@ def _plain_dict(value: Mapping[object, object], where: str, depth: int) -> dict[
     for key, item in value.items():
         if type(key) is not str:
             raise UsageError(f"{where} has the key {key!r}; allowed are str keys")
-        scalar = type(item) in _SCALARS
+        scalar = type(item) in SCALARS
         plain[key] = item if scalar else to_plain(item, f"{where}[{key!r}]", depth + 1)
     return plain
 
@@ -73,7 +73,7 @@ def pack_arguments(args: Sequence[object], kwargs: Mapping[str, object]) -> byte
     """
     if not kwargs:
         for value in args:
-            if type(value) not in _SCALARS:
+            if type(value) not in SCALARS:
                 break
         else:  # the common case, in a third of the time
             return _pack([args, {}], "the arguments")
@@ -123,7 +123,7 @@ def from_plain(value: object, wanted: Any, where: str = "value") -> Any:  # noqa
     Raises:
         MismatchError: The value does not fit.
     """
-    if type(value) is wanted and wanted in _SCALARS:
+    if type(value) is wanted and wanted in SCALARS:
         return value
     if wanted is Any or wanted is object or isinstance(wanted, str | typing.TypeVar):
         return value

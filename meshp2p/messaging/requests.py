@@ -36,7 +36,7 @@ Done: TypeAlias = "Callable[[Request, bytes, MeshError | None, Seconds], None]"
 """Called once with the answer's body, or with what to raise."""
 
 
-@attrs.frozen
+@attrs.define  # not frozen: made for every call that is answered
 class Cause:
     """The request whose handler makes this call: deadline, trace and path go on."""
 

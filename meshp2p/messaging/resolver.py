@@ -94,7 +94,10 @@ class Resolver:
             usable = self._present(target.id) and target.id not in avoid
             return target.id if usable else None
         if not target.handle:
-            return self._least_busy(self._able(target.method), avoid)
+            holders = self._able(target.method)
+            if len(holders) == 1 and not avoid:
+                return holders[0]
+            return self._least_busy(holders, avoid)
         named = self._named(target.handle)
         if target.method != ON_MESSAGE:
             able = set(self._able(target.method))

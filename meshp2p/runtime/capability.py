@@ -12,7 +12,7 @@ import attrs
 from meshp2p.errors import UsageError
 from meshp2p.events import CapabilityInfo
 from meshp2p.ids import check_name
-from meshp2p.messaging.body import MismatchError, from_plain
+from meshp2p.messaging.body import SCALARS, MismatchError, from_plain
 from meshp2p.runtime.context import AsyncContext, Context
 
 Mode: TypeAlias = Literal["label", "inline", "thread", "async", "trio"]
@@ -46,6 +46,12 @@ class Handler:
     positional: tuple[str, ...]
     annotations: Mapping[str, Any]
     returns: Any
+    _kinds: tuple[Any, ...] = attrs.field(init=False)
+    """Of positional parameters; None where anything goes."""
+
+    @_kinds.default
+    def _kinds_by_position(self) -> tuple[Any, ...]:
+        return tuple(self.annotations.get(name) for name in self.positional)
 
     def arguments(
         self, args: list[Any], kwargs: dict[str, Any], context: object
@@ -55,7 +61,7 @@ class Handler:
         Raises:
             MismatchError: Something does not fit.
         """
-        if self.annotations:
+        if self.annotations and not (not kwargs and self._fit_as_they_are(args)):
             wanted = self.annotations
             args = [
                 from_plain(value, wanted.get(name, Any), name)
@@ -70,6 +76,16 @@ class Handler:
                 raise MismatchError(f"{self.context} is given by the node, not by the caller")
             kwargs = {**kwargs, self.context: context}
         return args, kwargs
+
+    def _fit_as_they_are(self, args: list[Any]) -> bool:
+        """Whether all are plain values of the very types asked for: most calls."""
+        kinds = self._kinds
+        if len(args) > len(kinds):
+            return False
+        for value, kind in zip(args, kinds, strict=False):
+            if kind is not None and not (type(value) is kind and kind in SCALARS):
+                return False
+        return True
 
 
 @attrs.frozen

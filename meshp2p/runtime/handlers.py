@@ -29,6 +29,8 @@ from meshp2p.wire.messages import RequestHead
 INLINE_BUDGET: Final = 0.005
 """Seconds. Gossip waits while an inline handler runs; more than this is reported."""
 
+_NO_CAPABILITIES: Final = "?" + messages.ON_MESSAGE
+"""How methods begin that are no names of capabilities."""
 _NOBODY: Final = codec.pack(None)
 _UNASKED: Final = {"?bid": write_bid(Bid())}
 """Who registers no `on_bid` bids price 0 with its own load; no `on_vote` abstains."""
@@ -154,10 +156,16 @@ class Runner:
         self, invoke: Invoke
     ) -> tuple[Handler, list[Any], dict[str, Any], Any, Callable[[Any], bytes]] | None:
         """Which function, with which arguments; None if nobody was registered."""
-        body = codec.unpack_untrusted(invoke.body)
-        handler, args, kwargs, write = self._find(invoke, body)
-        if handler is None:
-            return None
+        if invoke.method[0] in _NO_CAPABILITIES:
+            handler, args, kwargs, write = self._find(invoke)
+            if handler is None:
+                return None
+        else:
+            args, kwargs = codec.unpack_call_untrusted(invoke.body)
+            declared = self._registry.capabilities.get(invoke.method)
+            if declared is None or declared.handler is None:
+                raise MismatchError(f"{invoke.method!r} was withdrawn")
+            handler, write = declared.handler, _write_result
         context: Any = None
         if handler.context or handler.mode != "inline":
             context = self._context(invoke, handler)
@@ -165,26 +173,18 @@ class Runner:
         return handler, args, kwargs, context, write
 
     def _find(
-        self, invoke: Invoke, body: object
+        self, invoke: Invoke
     ) -> tuple[Handler | None, list[Any], dict[str, Any], Callable[[Any], bytes]]:
+        """For what is no call of a capability."""
         registry, method = self._registry, invoke.method
+        body = codec.unpack_untrusted(invoke.body)
         if method == "?bid":
             offer = read_offer(body)
             return best_match(registry.bidders, offer.capability), [offer], {}, write_bid
         if method == "?vote":
             call = read_vote_call(body)
             return best_match(registry.voters, call.question), [call], {}, write_ballot
-        if method == messages.ON_MESSAGE:
-            return registry.on_message, [_message(invoke, body)], {}, _write_result
-        match body:
-            case [list(args), dict(kwargs), *_]:
-                pass
-            case _:
-                raise MismatchError("the body of a call is not [arguments, keywords]")
-        declared = registry.capabilities.get(method)
-        if declared is None or declared.handler is None:
-            raise MismatchError(f"{method!r} was withdrawn")
-        return declared.handler, args, kwargs, _write_result
+        return registry.on_message, [_message(invoke, body)], {}, _write_result
 
     def _context(self, invoke: Invoke, handler: Handler) -> Context | AsyncContext:
         head = invoke.request

@@ -20,6 +20,9 @@ _MAX_CONTROL: Final = 4 * limits.MAX_QUEUED_FRAMES
 """A peer that sends everything it had queued at once may be refused each of it."""
 _FRAME_HEADER: Final = frame.HEADER.size
 _STREAM_NUMBERS: Final = 1 << 32
+_PACK: Final = frame.HEADER.pack
+_WHOLE_REQUEST: Final = frame.OPEN | frame.END
+_WHOLE_ANSWER: Final = frame.DATA | frame.END
 
 
 @attrs.define
@@ -116,7 +119,11 @@ class Multiplexer:
         stream = self._new_stream()
         if not one_way:
             self._expected[stream] = answer_limit
-        self._send(frame.OPEN, stream, data)
+        size = len(data)
+        if size <= limits.MAX_FRAME_BODY:
+            self._frames[stream] = _PACK(_WHOLE_REQUEST, stream, size) + data
+        else:
+            self._send_long(frame.OPEN, stream, data)
         return stream
 
     def _new_stream(self) -> int:
@@ -138,8 +145,12 @@ class Multiplexer:
         if self._unread + len(data) > limits.MAX_UNREAD:
             self.reset(stream, frame.UNREAD)
             return
-        self._unread += len(data)
-        self._send(frame.DATA, stream, data)
+        size = len(data)
+        self._unread += size
+        if size <= limits.MAX_FRAME_BODY:
+            self._frames[stream] = _PACK(_WHOLE_ANSWER, stream, size) + data
+        else:
+            self._send_long(frame.DATA, stream, data)
 
     def finish(self, stream: int) -> None:
         """A request that wants no answer is done."""
@@ -167,11 +178,7 @@ class Multiplexer:
     def _is_own(self, stream: int) -> bool:
         return stream & 1 == self._own_parity
 
-    def _send(self, kind: int, stream: int, data: bytes) -> None:
-        size = len(data)
-        if size <= limits.MAX_FRAME_BODY:
-            self._frames[stream] = frame.HEADER.pack(kind | frame.END, stream, size) + data
-            return
+    def _send_long(self, kind: int, stream: int, data: bytes) -> None:
         if kind == frame.OPEN:
             self._frames[stream] = frame.pack(frame.OPEN, stream, b"")
         self._outgoing[stream] = _Outgoing(memoryview(data))

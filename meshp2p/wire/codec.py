@@ -20,6 +20,9 @@ _MSGPACK_ERRORS: Final = (
     msgpack.exceptions.UnpackException,
 )
 
+_FEW: Final = 16
+"""Plain arguments of a call that need no further look."""
+
 _packer = msgpack.Packer(use_bin_type=True, strict_types=False, autoreset=True)
 
 
@@ -59,6 +62,24 @@ def _unpack(data: bytes) -> Value:
         )
     except _MSGPACK_ERRORS as error:
         raise WireError(f"not MessagePack: {type(error).__name__}") from error
+
+
+def unpack_call_untrusted(data: bytes) -> tuple[list[Value], dict[str, Value]]:
+    """Decode the body of a call: arguments and keywords; later versions may append more.
+
+    Raises:
+        WireError: And nothing else, whatever `data` holds.
+    """
+    value = _unpack(data)
+    if type(value) is not list or len(value) < 2:  # noqa: PLR2004  # arguments, keywords
+        raise WireError("the body of a call is not [arguments, keywords]")
+    args, kwargs = value[0], value[1]
+    if type(args) is not list or type(kwargs) is not dict:
+        raise WireError("the body of a call is not [arguments, keywords]")
+    flat = len(value) == 2 and not kwargs and len(args) <= _FEW  # noqa: PLR2004  # nothing appended
+    if not flat or any(type(arg) is list or type(arg) is dict for arg in args):
+        check_shape_untrusted(value)
+    return args, kwargs
 
 
 def unpack_list_untrusted(data: bytes, at_least: int) -> list[Value]:
