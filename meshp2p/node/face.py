@@ -10,7 +10,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, get_type_hints
 from meshp2p.engine import Engine
 from meshp2p.ids import show_id
 from meshp2p.node.settings import Settings
-from meshp2p.runtime.capability import read_handler
+from meshp2p.runtime.capability import read_listener
 from meshp2p.runtime.registry import check_decorator, check_event
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -59,7 +59,7 @@ class Face(ABC):
 
     def on_message(self, function: _F) -> _F:
         """Decorate what answers messages to this agent: (Message[, Context]) -> answer."""
-        self._registry.on_message = read_handler(function)
+        self._registry.on_message = read_listener(function)
         self._publish()
         return function
 

@@ -37,6 +37,7 @@ class Handler:
 
     Args:
         context: Name of the parameter that takes the context, or "".
+        context_at: Its place among those by position; -1 if there is none.
         annotations: Of parameters whose values must be checked or converted.
     """
 
@@ -46,12 +47,14 @@ class Handler:
     positional: tuple[str, ...]
     annotations: Mapping[str, Any]
     returns: Any
-    _kinds: tuple[Any, ...] = attrs.field(init=False)
+    context_at: int = -1
+    kinds: tuple[Any, ...] = attrs.field(init=False)
     """Of positional parameters; None where anything goes."""
 
-    @_kinds.default
-    def _kinds_by_position(self) -> tuple[Any, ...]:
-        return tuple(self.annotations.get(name) for name in self.positional)
+    def __attrs_post_init__(self) -> None:
+        """Look annotations up by position, once."""
+        kinds = tuple(self.annotations.get(name) for name in self.positional)
+        object.__setattr__(self, "kinds", kinds)  # attrs' way around frozen
 
     def arguments(
         self, args: list[Any], kwargs: dict[str, Any], context: object
@@ -71,15 +74,26 @@ class Handler:
                 name: from_plain(value, wanted.get(name, Any), name)
                 for name, value in kwargs.items()
             }
-        if self.context:
-            if self.context in kwargs:
-                raise MismatchError(f"{self.context} is given by the node, not by the caller")
-            kwargs = {**kwargs, self.context: context}
-        return args, kwargs
+        return self.with_context(args, kwargs, context) if self.context else (args, kwargs)
+
+    def with_context(
+        self, args: list[Any], kwargs: dict[str, Any], context: object
+    ) -> tuple[list[Any], dict[str, Any]]:
+        """Put the context where the function wants it.
+
+        Raises:
+            MismatchError: The caller gives one.
+        """
+        if self.context in kwargs:
+            raise MismatchError(f"{self.context} is given by the node, not by the caller")
+        at = self.context_at
+        if 0 <= at < len(args):
+            return [*args[:at], context, *args[at:]], kwargs
+        return args, {**kwargs, self.context: context}
 
     def _fit_as_they_are(self, args: list[Any]) -> bool:
         """Whether all are plain values of the very types asked for: most calls."""
-        kinds = self._kinds
+        kinds = self.kinds
         if len(args) > len(kinds):
             return False
         for value, kind in zip(args, kinds, strict=False):
@@ -124,6 +138,8 @@ def capability(
     Raises:
         UsageError: A value that is not allowed, or a function that cannot be a handler.
     """
+    if callable(name):
+        raise UsageError(f"{_shown(name)}: write @capability('name') with a name in it")
     check_name("capability", name)
     texts = _checked(version, limit, {} if tags is None else tags, loop)
     info = CapabilityInfo(name, version, limit, handler=True, idempotent=idempotent, tags=texts)
@@ -169,11 +185,23 @@ def declared(what: object) -> Declared:
     if isinstance(what, str):
         return Declared(CapabilityInfo(check_name("capability", what), handler=False), None)
     mark = getattr(what, _MARK, None)
-    if isinstance(mark, Declared):
-        return mark if mark.handler is None or not inspect.ismethod(what) else _bound(mark, what)
-    raise UsageError(
-        f"capability={what!r}: allowed are functions decorated with @capability('name'), and "
-        "texts for labels without a handler"
+    if not isinstance(mark, Declared):
+        raise UsageError(
+            f"capability={what!r}: allowed are functions decorated with @capability('name'), and "
+            f"texts for labels without a handler{_hint(what)}"
+        )
+    if inspect.ismethod(what):
+        return _bound(mark, what)
+    if mark.handler is not None and mark.handler.positional[:1] == ("self",):
+        raise UsageError(f"{_shown(what)} is a method: give the one of an object of its class")
+    return mark
+
+
+def _hint(what: object) -> str:
+    """For those who give the object instead of its methods."""
+    names = [name for name, member in vars(type(what)).items() if hasattr(member, _MARK)]
+    return f"; of an object give the methods: {', '.join('.' + name for name in names)}" * bool(
+        names
     )
 
 
@@ -231,7 +259,37 @@ def read_handler(
         if parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
             hints.pop(name, None)
     plain = {name: hint for name, hint in hints.items() if hint not in (Any, object)}
-    return Handler(function, mode, context, positional, plain, returns)
+    at = _place_of(context, signature)
+    return Handler(function, mode, context, positional, plain, returns, at)
+
+
+def read_listener(function: Callable[..., Any]) -> Handler:
+    """As `read_handler`, for what is told one thing: a message, an event, an offer, a vote.
+
+    Raises:
+        UsageError: It has no room for that, or wants more.
+    """
+    handler = read_handler(function)
+    args: list[Any] = [None]
+    kwargs: dict[str, Any] = {}
+    if handler.context:
+        args, kwargs = handler.with_context(args, kwargs, None)
+    try:
+        inspect.signature(function).bind(*args, **kwargs)
+    except TypeError:
+        raise UsageError(
+            f"{_shown(function)} must take one argument by position, besides a context"
+        ) from None
+    return handler
+
+
+def _place_of(context: str, signature: inspect.Signature) -> int:
+    by_position = [
+        name
+        for name, parameter in signature.parameters.items()
+        if parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+    ]
+    return by_position.index(context) if context in by_position else -1
 
 
 def _context_parameter(

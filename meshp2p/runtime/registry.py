@@ -12,7 +12,7 @@ import attrs
 from meshp2p.errors import UsageError
 from meshp2p.events import CapabilityInfo, MemberEventName
 from meshp2p.ids import check_pattern, matches
-from meshp2p.runtime.capability import Declared, Handler, declared, read_handler
+from meshp2p.runtime.capability import Declared, Handler, declared, read_listener
 from meshp2p.wire import limits
 
 EVENT_NAMES: Final[tuple[str, ...]] = get_args(MemberEventName)
@@ -79,13 +79,13 @@ class Registry:
 
     def add_bidder(self, pattern: str, function: Callable[..., Any]) -> None:
         """Let a function bid for capabilities that fit the pattern."""
-        entry = {check_pattern("pattern", pattern): read_handler(function)}
+        entry = {check_pattern("pattern", pattern): read_listener(function)}
         with self._changing:
             self.bidders = {**self.bidders, **entry}
 
     def add_voter(self, pattern: str, function: Callable[..., Any]) -> None:
         """Let a function vote on questions that fit the pattern."""
-        entry = {check_pattern("pattern", pattern): read_handler(function)}
+        entry = {check_pattern("pattern", pattern): read_listener(function)}
         with self._changing:
             self.voters = {**self.voters, **entry}
 
@@ -97,7 +97,7 @@ class Registry:
         """
         if name not in EVENT_NAMES:
             raise UsageError(f"event={name!r}: allowed are {', '.join(EVENT_NAMES)}")
-        handler = read_handler(function)
+        handler = read_listener(function)
         with self._changing:
             heard = (*self.listeners.get(name, ()), handler)
             self.listeners = {**self.listeners, name: heard}

@@ -7,7 +7,7 @@ from typing import get_type_hints
 
 import pytest
 
-from meshp2p import AsyncNode, Context, Node, UsageError, capability
+from meshp2p import AsyncContext, AsyncNode, Context, Message, Node, UsageError, capability
 
 
 @capability("deploy", inline=True)
@@ -138,3 +138,67 @@ def test_a_misspelt_keyword_of_a_vote_says_which() -> None:
     """It is the verb that complains, in the user's words."""
     with pytest.raises(TypeError, match=r"^vote\(\) .*'qorum'"):
         Node("alice").vote("ship it?", ["yes", "no"], qorum=0.5)  # type: ignore[call-arg]  # the point
+
+
+@capability("first")
+def context_first(context: Context, number: int) -> list[object]:
+    """The context may stand anywhere among the parameters."""
+    return [context.caller_handle, number]
+
+
+@capability("middle")
+async def context_in_the_middle(one: int, context: AsyncContext, *, two: int = 0) -> list[object]:
+    """And what comes by position goes around it."""
+    return [one, context.caller_handle, two]
+
+
+@capability("between", inline=True)
+def context_between(one: int, context: Context, two: int = 2, *rest: int) -> list[object]:
+    """With as many others as there are."""
+    return [one, context.caller_handle, two, *rest]
+
+
+def test_the_context_may_stand_anywhere() -> None:
+    """Arguments by position are the caller's, in the order of the parameters without it."""
+    capabilities = [context_first, context_in_the_middle, context_between]
+    with Node("alice", capabilities=capabilities) as alice:
+        assert alice.call("first", 7) == ["alice", 7]
+        assert alice.call("first", number=7) == ["alice", 7]
+        assert alice.call("middle", 1, two=3) == [1, "alice", 3]
+        assert alice.call("between", 1) == [1, "alice", 2]
+        assert alice.call("between", 1, 5, 6, 7) == [1, "alice", 5, 6, 7]
+        assert alice.call("between", 1, two=4) == [1, "alice", 4]
+
+
+def test_a_message_handler_may_take_its_context_first() -> None:
+    """As any other handler."""
+    with Node("alice") as alice:
+
+        @alice.on_message
+        def receive(context: Context, message: Message) -> list[object]:
+            return [context.caller_handle, message.body]
+
+        assert alice.call("@alice", "hello") == ["alice", "hello"]
+
+
+def test_a_handler_without_room_for_what_it_is_told_is_refused() -> None:
+    """When it is registered, and not when the first message is lost."""
+    with Node("alice") as alice:
+        with pytest.raises(UsageError, match="one argument"):
+            alice.on_message(lambda: "never")
+        with pytest.raises(UsageError, match="one argument"):
+            alice.on("member.joined")(lambda: None)
+        with pytest.raises(UsageError, match="one argument"):
+            alice.on_bid()(lambda one, two: None)  # noqa: ARG005  # one too many
+        with pytest.raises(UsageError, match="one argument"):
+            alice.on_vote()(lambda *, call: None)  # noqa: ARG005  # by position it cannot be given
+
+
+def test_mistakes_with_the_decorator_say_what_to_write() -> None:
+    """The four that everybody makes once."""
+    with pytest.raises(UsageError, match=r"@capability\('name'\)"):
+        capability(lambda: None)  # type: ignore[arg-type]  # forgotten parentheses
+    with pytest.raises(UsageError, match=r"\.count"):
+        Node("alice", capabilities=[Counter(1)])
+    with pytest.raises(UsageError, match="of an object"):
+        Node("alice", capabilities=[Counter.count])
