@@ -135,12 +135,12 @@ class Calls:
         self._dispatch(request, now)
         return number
 
-    def cancel(self, number: int, *, now: Seconds) -> None:
+    def cancel(self, number: int) -> None:
         """The user gave up; the callee is told."""
         request = self._open.get(number)
         if request is not None:
             self._abandon(request)
-            self._settle(request, now)
+            self._settle(request)
 
     def _dispatch(self, request: Request, now: Seconds) -> None:
         """Choose a member and send, or wait for one, or fail."""
@@ -210,7 +210,11 @@ class Calls:
         try:
             raw_head, body = split_head_untrusted(data)
             head = ResponseHead.from_untrusted(raw_head)
-            self._receive_head(request, request.peer, head, body, now)
+            if head.status == messages.OK:  # as `_receive_head`, without a detour
+                self._loads[request.peer] = head.load
+                self._succeed(request, body, now)
+            else:
+                self._receive_head(request, request.peer, head, body, now)
         except WireError as error:
             self._core.counters["answer_malformed"] += 1
             request.sent = True
@@ -279,19 +283,19 @@ class Calls:
         return NoCapableMember(target.method, members)
 
     def _succeed(self, request: Request, body: bytes, now: Seconds) -> None:
-        self._settle(request, now)
+        self._settle(request)
         request.done(request, body, None, now)
 
     def _fail(self, request: Request, error: MeshError, now: Seconds) -> None:
-        self._settle(request, now)
+        self._settle(request)
         request.done(request, b"", request.honest(error), now)
 
-    def _settle(self, request: Request, _now: Seconds) -> None:
+    def _settle(self, request: Request) -> None:
         request.finished = True
         self._open.pop(request.number, None)
         self._deadlines.discard(request.number)
         self._let_go(request)
-        if request in self._homeless:
+        if self._homeless and request in self._homeless:
             self._homeless.remove(request)
 
     def _let_go(self, request: Request) -> None:

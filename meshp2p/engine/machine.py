@@ -265,7 +265,7 @@ class Engine:
     def cancel(self, number: int, *, now: Seconds) -> None:
         """Give up a call, an auction or a vote; nothing is announced."""
         self._core.now = now
-        self._calls.cancel(number, now=now)
+        self._calls.cancel(number)
         self._coordination.cancel(number, now=now)
 
     @property

@@ -297,7 +297,9 @@ class Shell:
         Raises:
             MeshError: The command cannot be meant, or the node has stopped.
         """
-        driver = self.driver
+        driver = self._driver
+        if driver is None or self.closed is not None:
+            driver = self.driver  # which says why there is none
         number = start(driver.engine)
         self._waiters[number] = finish
         driver.after_command()
