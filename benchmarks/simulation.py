@@ -30,6 +30,8 @@ _FIVE: Final = NAMES[:5]
 _MINUTE: Final = 60.0
 _LOSS: Final = 0.05
 _QUIET_WITHIN: Final = 300.0
+_SETTLE: Final = 15.0
+"""Virtual seconds in which gossip of the join dies away."""
 
 
 def resident() -> int:
@@ -47,7 +49,7 @@ def steady(size: int, seconds: float, crypto: Crypto | None = None) -> dict[str,
         world.start(f"node{number}")
     quiet = world.run_until_quiet(_QUIET_WITHIN)
     joined = time.process_time() - began
-    world.run_for(2.0)
+    world.run_for(_SETTLE)
     gc.collect()
     events, began = world.events, time.process_time()
     world.run_for(seconds)
