@@ -147,7 +147,14 @@ MAX_DUPLICATES: Final = 256
 """Answers kept for one caller's requests with an idempotency key."""
 
 MAX_DUPLICATE_BYTES: Final = 16 * 1024 * 1024
-"""What these answers may hold for all callers; whose hold most go first."""
+"""What these answers and their keys may hold for all callers; whose hold most go first."""
+
+DUPLICATE_OVERHEAD: Final = 1_024
+"""What one kept answer costs besides its bytes and the letters of its key; measured."""
+
+DUPLICATE_LIFE: Final = 600.0
+"""Seconds that an answer is kept for whoever asks again with its key: far longer than a call
+and its repetitions take, and short enough that a caller that is gone costs nothing for long."""
 
 MAX_QUEUED_BODIES: Final = 64 * 1024 * 1024
 """Bodies of requests that wait for a free slot."""
