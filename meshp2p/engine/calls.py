@@ -229,7 +229,8 @@ class Calls:
     ) -> None:
         if request.finished or request.peer != peer:
             return
-        self._loads[peer] = head.load
+        if peer in self._loads or self._swim.is_present(peer):  # its last words may come late
+            self._loads[peer] = head.load
         if head.status == messages.OK:
             self._succeed(request, body, now)
             return
@@ -322,6 +323,10 @@ class Calls:
         """Somebody came: calls that waited for a member look again."""
         for request in [self._homeless.popleft() for _ in range(len(self._homeless))]:
             self._dispatch(request, now)
+
+    def member_lost(self, node: NodeId) -> None:
+        """A member failed or left: how busy it was says nothing of its next life."""
+        self._loads.pop(node, None)
 
     def close(self, *, now: Seconds) -> None:
         """The node stops: every open call fails."""

@@ -69,6 +69,16 @@ class Link:
     retiring: bool = False
     idle_since: Seconds = 0.0
 
+    @property
+    def half_received(self) -> int:
+        """Bytes of bodies on their way to us."""
+        return 0 if self.connection is None else self.connection.mux.half_received
+
+    @property
+    def unread(self) -> int:
+        """Bytes of answers that its other end has not taken."""
+        return 0 if self.connection is None else self.connection.mux.unread
+
 
 OnRequest: TypeAlias = Callable[[Link, int, bytes | None, Seconds], None]
 """A request on a link and stream; None instead of its bytes once it was reset."""

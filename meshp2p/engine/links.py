@@ -6,6 +6,7 @@ answer, or learns that the connection is gone and whether it had left.
 
 from __future__ import annotations
 
+import operator
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -13,6 +14,7 @@ from typing import Final
 from meshp2p.effects import CloseStream, OpenStream, StreamId, StreamReady
 from meshp2p.engine.core import Core
 from meshp2p.engine.link import Errand, Link, OnRequest, supersedes
+from meshp2p.engine.proved import Proved
 from meshp2p.engine.unproved import Unproved
 from meshp2p.errors import WireError
 from meshp2p.ids import Address, NodeId, Seconds
@@ -20,12 +22,18 @@ from meshp2p.transport import frame
 from meshp2p.transport.connection import Connection
 from meshp2p.transport.endpoint import Route
 from meshp2p.transport.handshake import Doorkeeper
+from meshp2p.transport.held import Held
 from meshp2p.transport.multiplex import AnswerArrived, Arrival, RequestArrived, ResetArrived
 from meshp2p.wire import limits
 
 _SWEEPS_PER_IDLE: Final = 4
 _FAREWELL: Final[Seconds] = 1.0
 """A member that said goodbye by datagram may still have answers on their way by stream."""
+_OVERFULL: Final = "it made this node hold too much"
+_RESET_REASONS: Final = {
+    frame.BUSY: "it has too many requests open",
+    frame.STALLED: "the rest of a body did not come",
+}
 
 
 class Links:
@@ -48,11 +56,15 @@ class Links:
         self._links: dict[StreamId, Link] = {}
         self._to: dict[NodeId, Link] = {}
         self._unproved = Unproved()
+        self._proved = Proved()
+        self.held = Held()
+        """What all connections make this node hold; for reading."""
         self._leaving: dict[StreamId, Link] = {}
         self._parting: dict[StreamId, Connection] = {}
         """Closed connections whose last word is still to be pulled."""
         self._next_stream: StreamId = 1
         self._next_sweep = now + core.config.idle_close / _SWEEPS_PER_IDLE
+        self._next_look = now + limits.BODY_SILENCE
 
     def __len__(self) -> int:
         """Streams open or being opened."""
@@ -156,6 +168,7 @@ class Links:
             peer_id=link.wanted,
             static=link.route.static,
             seen_from=link.address,
+            held=self.held,
         )
         self._make_ready(link)
 
@@ -176,6 +189,7 @@ class Links:
             rekey_bytes=self._core.config.stream_rekey_bytes,
             dial=False,
             seen_from=remote,
+            held=self.held,
         )
         self._links[stream] = link
         self._unproved.add(link)
@@ -200,6 +214,8 @@ class Links:
             # Not because we want to end it: until the other end has said so as well, a
             # request of its may be on the way, and would be lost with the connection.
             self._receive_farewell(link)
+        if self.held.half_received > limits.MAX_NODE_REASSEMBLY:
+            self._relieve(now)
         return link.peer
 
     def _hand_on(self, link: Link, arrivals: list[Arrival], now: Seconds) -> None:
@@ -224,9 +240,8 @@ class Links:
     def _receive_reset(self, link: Link, reset: ResetArrived, now: Seconds) -> None:
         errand = link.pending.pop(reset.stream, None)
         if errand is not None:
-            busy = reset.code == frame.BUSY
-            reason = "it has too many requests open" if busy else "it gave the request up"
-            errand.on_lost(errand, reason, now, sent=not busy)
+            reason = _RESET_REASONS.get(reset.code, "it gave the request up")
+            errand.on_lost(errand, reason, now, sent=reset.code != frame.BUSY)
         self._on_request(link, reset.stream, None, now)
 
     def closed(self, stream: StreamId, reason: str, *, now: Seconds) -> None:
@@ -286,11 +301,15 @@ class Links:
         self._unproved.discard(link)
         link.peer = connection.peer.credential.node_id
         link.idle_since = now
+        self._proved.add(link)
         self._choose(link, link.peer)
         best = self._to[link.peer]
         waiting, link.waiting = link.waiting, deque()
         for errand in waiting:
             self._carry(best if best.peer else link, errand, now)
+        surplus = self._proved.surplus(link.peer, best)
+        if surplus is not None:
+            self._end(surplus, "stream_surplus", "it has connected again", now)
 
     def _choose(self, link: Link, peer: NodeId) -> None:
         """Both connected at once: the smaller id's connection stays, the other ends idle."""
@@ -317,6 +336,9 @@ class Links:
         if self._links.pop(link.stream, None) is None:
             return
         self._unproved.discard(link)
+        self._proved.discard(link)
+        if link.connection is not None:
+            link.connection.mux.close()
         for peer in {link.peer, link.wanted} - {None}:
             if peer is not None and self._to.get(peer) is link:
                 del self._to[peer]
@@ -328,6 +350,34 @@ class Links:
             errand.on_lost(errand, reason, now, sent=True)
         if link.peer is not None:
             self._on_gone(link, reason, now)
+
+    def _end(self, link: Link, counter: str, reason: str, now: Seconds) -> None:
+        """Close what a member has too much of; this is no sign of its death."""
+        self._core.counters[counter] += 1
+        link.retiring = True
+        self._lose(link, reason, now)
+
+    def _relieve(self, now: Seconds) -> None:
+        """Close those that make this node hold most, until it can bear the rest."""
+        held = self.held
+        while held.half_received > limits.MAX_NODE_REASSEMBLY:
+            self._end(self._largest("half_received"), "stream_overfull", _OVERFULL, now)
+        while held.unread > limits.MAX_NODE_UNREAD:
+            self._end(self._largest("unread"), "stream_overfull", _OVERFULL, now)
+
+    def _largest(self, what: str) -> Link:
+        return max(self._links.values(), key=operator.attrgetter(what))
+
+    def _give_up_stalled(self, now: Seconds) -> None:
+        """No more of a body came for a while: nobody waits for the rest of it."""
+        self._next_look = now + limits.BODY_SILENCE
+        for link in list(self._links.values()):
+            if link.connection is None:
+                continue
+            for stream in link.connection.mux.give_up_stalled():
+                self._core.counters["body_stalled"] += 1
+                self._receive_reset(link, ResetArrived(stream, frame.STALLED), now)
+            self._make_ready(link)
 
     def let_go(self, peer: NodeId, reason: str, *, now: Seconds) -> None:
         """The member said goodbye: what it sent before still counts, then it will close."""
@@ -368,7 +418,9 @@ class Links:
 
     def next_deadline(self) -> Seconds:
         """When `receive_deadline` has something to do."""
-        soonest = self._next_sweep if self._links else float("inf")
+        if self.held.is_too_much:
+            return self._core.now  # not while answering, which may be in the midst of anything
+        soonest = min(self._next_sweep, self._next_look) if self._links else float("inf")
         for link in self._unproved.links.values():
             soonest = min(soonest, link.deadline)
         for link in self._leaving.values():
@@ -376,7 +428,7 @@ class Links:
         return soonest
 
     def receive_deadline(self, *, now: Seconds) -> None:
-        """End connections that were not made, not proved, or not used."""
+        """End connections that were not made, not proved, not used, or hold too much."""
         for link in self._unproved.due(now):
             if link.route is None or not self._try_again(link, now):
                 self._lose(link, "it did not answer in time", now)
@@ -384,8 +436,15 @@ class Links:
                 self._core.counters["stream_retried"] += 1
         for link in [link for link in self._leaving.values() if link.deadline <= now]:
             self._lose(link, "it left", now)
-        if self._next_sweep > now:
-            return
+        if self.held.is_too_much:
+            self._relieve(now)
+        if self._next_look <= now:
+            self._give_up_stalled(now)
+        if self._next_sweep <= now:
+            self._sweep(now)
+
+    def _sweep(self, now: Seconds) -> None:
+        """Close what is not used."""
         config = self._core.config
         self._next_sweep = now + config.idle_close / _SWEEPS_PER_IDLE
         self._parting.clear()
@@ -401,9 +460,11 @@ class Links:
         """Close what nobody uses; this is no sign of death."""
         self._links.pop(link.stream, None)
         self._leaving.pop(link.stream, None)
+        self._proved.discard(link)
         if link.peer is not None and self._to.get(link.peer) is link:
             del self._to[link.peer]
         if link.connection is not None:
+            link.connection.mux.close()
             link.connection.mux.go_away()
             self._parting[link.stream] = link.connection
         self._core.emit(CloseStream(link.stream))

@@ -206,7 +206,7 @@ class Engine:
     def receive_outcome(self, call: int, status: int, body: bytes, *, now: Seconds) -> None:
         """The handler of `Invoke(call)` returned; it must do so once, cancelled or not."""
         self._core.now = now
-        if not self._serving.finished(call, status, body):
+        if not self._serving.finished(call, status, body, now=now):
             self._coordination.receive_outcome(call, status, body, now=now)
 
     # --- in: commands ----------------------------------------------------------
@@ -390,6 +390,7 @@ class Engine:
             self._calls.members_changed(now=now)
         elif event.name in ("member.failed", "member.left"):
             self._last_traffic.pop(event.member.id, None)
+            self._calls.member_lost(event.member.id)
             if event.name == "member.left":
                 self._links.let_go(event.member.id, "it left", now=now)
             else:

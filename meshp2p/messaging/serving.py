@@ -125,7 +125,7 @@ class Serving:
         )
         if not self._may_run(job):
             return None
-        if head.key and not token and self._is_duplicate(job):
+        if head.key and not token and self._is_duplicate(job, now):
             return None if job.answered else job.number
         self._jobs[job.number] = job
         self._deadlines.set(job.number, job.deadline)
@@ -168,10 +168,10 @@ class Serving:
         capability = self.capabilities.get(method)
         return capability is not None and capability.handler
 
-    def _is_duplicate(self, job: Job) -> bool:
+    def _is_duplicate(self, job: Job, now: Seconds) -> bool:
         """Answer from memory, or wait for the first request of the key."""
         key = (job.caller, job.head.method, job.head.key)
-        known = self._duplicates.find(key)
+        known = self._duplicates.find(key, now=now)
         if known is None:
             self._duplicates.begin(key, job.number)
             job.key = key
@@ -225,7 +225,7 @@ class Serving:
         )
         job.body = b""
 
-    def finished(self, number: int, status: int, body: bytes) -> bool:
+    def finished(self, number: int, status: int, body: bytes, *, now: Seconds) -> bool:
         """A handler returned; False if the number is not one of ours."""
         job = self._jobs.get(number)
         if job is None or not job.running:
@@ -243,7 +243,7 @@ class Serving:
         if job.key is not None:
             final = status in _FINAL  # else it was cut short: the next one may run
             keys = self._duplicates
-            waiting = keys.settle(job.key, status, body) if final else keys.forget(job.key)
+            waiting = keys.settle(job.key, status, body, now=now) if final else keys.forget(job.key)
             for other in waiting:
                 self._answer_waiting(other, status, body)
         if self._waiting:
@@ -305,7 +305,11 @@ class Serving:
         return self._deadlines.next()
 
     def receive_deadline(self, *, now: Seconds) -> None:
-        """Answer what is due, and tell its handler to stop."""
+        """Answer what is due, and tell its handler to stop.
+
+        Old answers go by the way: a node is woken for its probes all the time.
+        """
+        self._duplicates.expire(now=now)
         for number in self._deadlines.pop_due(now):
             job = self._jobs.get(number)
             if job is None:  # it waited for another's answer, which was due just before

@@ -15,6 +15,7 @@ from meshp2p.errors import WireError
 from meshp2p.ids import Address, NodeId, Seconds
 from meshp2p.transport import frame
 from meshp2p.transport.handshake import STREAMS, Doorkeeper, Peer
+from meshp2p.transport.held import Held
 from meshp2p.transport.multiplex import Arrival, Multiplexer
 from meshp2p.transport.noise import Handshake
 from meshp2p.transport.packet import FLAG_XX, MAC_BYTES, SUITE_CHACHA
@@ -41,12 +42,14 @@ class Connection:
         peer_id: NodeId | None = None,
         static: bytes | None = None,
         seen_from: Address | None = None,
+        held: Held | None = None,
     ) -> None:
         """Accept, or `dial` the node `peer_id` (whoever answers, if None).
 
         Args:
             static: The other's transport key, if known: then IK, else XX.
             seen_from: The other's address, told in the handshake.
+            held: Where what it holds is counted, together with other connections.
         """
         self._door = door
         self._rekey_bytes = rekey_bytes
@@ -65,7 +68,7 @@ class Connection:
         self.created_at = now
         self.last_heard = now
         self.peer: Peer | None = None
-        self.mux = Multiplexer(dialled=dial)
+        self.mux = Multiplexer(dialled=dial, held=held)
         if dial:
             self._start()
 

@@ -40,6 +40,8 @@ BUSY: Final = 3
 """RESET: too many streams at once; nothing was started."""
 UNREAD: Final = 4
 """RESET: an answer was thrown away, since too many wait to be read."""
+STALLED: Final = 5
+"""RESET: the rest of a body did not come."""
 CODE_BODY: Final = struct.Struct(">H")
 
 _KNOWN: Final = frozenset({OPEN, DATA, RESET, CREDIT, PING, PONG, GOAWAY, REKEY})

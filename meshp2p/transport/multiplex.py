@@ -14,6 +14,7 @@ import attrs
 
 from meshp2p.errors import WireError
 from meshp2p.transport import frame
+from meshp2p.transport.held import Held
 from meshp2p.wire import limits
 
 _MAX_CONTROL: Final = 4 * limits.MAX_QUEUED_FRAMES
@@ -59,18 +60,25 @@ class _Incoming:
     Args:
         limit: Bytes of the whole body.
         room: Bytes that may still come before its sender has seen more credit leave.
+        fresh: Whether a piece has come since `give_up_stalled` last looked.
     """
 
     limit: int
     room: int = limits.STREAM_CREDIT
     data: bytearray = attrs.field(factory=bytearray)
+    fresh: bool = True
 
 
 @attrs.define
 class _Outgoing:
-    """A long body on its way. `begun` is its size once its turn has come, else 0."""
+    """A long body on its way. `begun` is its size once its turn has come, else 0.
+
+    Args:
+        opens: Whether it is a request, of which the other end hears when its turn comes.
+    """
 
     rest: memoryview
+    opens: bool
     credit: int = limits.STREAM_CREDIT
     begun: int = 0
 
@@ -78,8 +86,13 @@ class _Outgoing:
 class Multiplexer:
     """The streams of one connection, at one of its ends."""
 
-    def __init__(self, *, dialled: bool) -> None:
-        """Number own streams odd if this end `dialled`, else even."""
+    def __init__(self, *, dialled: bool, held: Held | None = None) -> None:
+        """Number own streams odd if this end `dialled`, else even.
+
+        Args:
+            held: Where what this connection holds is counted, together with others.
+        """
+        self._held_together = Held() if held is None else held
         self._next_stream = 1 if dialled else 2
         self._own_parity = self._next_stream & 1
         self._control: deque[bytes] = deque()
@@ -94,6 +107,8 @@ class Multiplexer:
         self._unanswered: set[int] = set()
         self._held = 0
         self._unread = 0
+        self._unread_counted = 0
+        self._unread_allowed = limits.FREE_UNREAD
         self.peer_goes_away = False
         self.rekey_seen = False
         self.ignored = 0
@@ -114,6 +129,16 @@ class Multiplexer:
         waits = self._expected or self._unanswered or self._incoming or self._outgoing
         return not (waits or self.has_frames)
 
+    @property
+    def half_received(self) -> int:
+        """Bytes of bodies that are not whole yet."""
+        return self._held
+
+    @property
+    def unread(self) -> int:
+        """Bytes of answers that have not left."""
+        return self._unread
+
     def request(self, data: bytes, *, answer_limit: int, one_way: bool = False) -> int:
         """Send a request; return its stream. `answer_limit` bounds the answer."""
         stream = self._new_stream()
@@ -123,7 +148,7 @@ class Multiplexer:
         if size <= limits.MAX_FRAME_BODY:
             self._frames[stream] = _PACK(_WHOLE_REQUEST, stream, size) + data
         else:
-            self._send_long(frame.OPEN, stream, data)
+            self._send_long(stream, data, opens=True)
         return stream
 
     def _new_stream(self) -> int:
@@ -142,15 +167,30 @@ class Multiplexer:
         if stream not in self._unanswered:
             return
         self._unanswered.discard(stream)
-        if self._unread + len(data) > limits.MAX_UNREAD:
+        size = len(data)
+        waits = self._unread + size
+        if waits > self._unread_allowed and not self._may_wait(waits):
             self.reset(stream, frame.UNREAD)
             return
-        size = len(data)
-        self._unread += size
+        self._unread = waits
         if size <= limits.MAX_FRAME_BODY:
             self._frames[stream] = _PACK(_WHOLE_ANSWER, stream, size) + data
         else:
-            self._send_long(frame.DATA, stream, data)
+            self._send_long(stream, data, opens=False)
+
+    def _may_wait(self, waits: int) -> bool:
+        """Whether so many unread bytes are allowed here; then the node counts them."""
+        if waits > limits.MAX_UNREAD:
+            return False
+        self._count_unread(waits)
+        return True
+
+    def _count_unread(self, waits: int) -> None:
+        """Tell the node how much waits: not each answer, but what goes beyond the free part."""
+        waits = waits if waits > limits.FREE_UNREAD else 0
+        self._held_together.unread += waits - self._unread_counted
+        self._unread_counted = waits
+        self._unread_allowed = waits + limits.FREE_UNREAD
 
     def finish(self, stream: int) -> None:
         """A request that wants no answer is done."""
@@ -162,10 +202,30 @@ class Multiplexer:
         The other end hears nothing if it has not heard of the stream yet: a RESET
         overtakes what is queued, and would leave it waiting for the rest of a request.
         """
-        unheard_of = stream in self._frames and self._is_own(stream)
+        out = self._outgoing.get(stream)
+        unheard_of = self._is_own(stream) and (
+            stream in self._frames or (out is not None and out.opens and not out.begun)
+        )
         self._forget(stream)
         if not unheard_of:
             self._queue_control(frame.RESET, stream, frame.CODE_BODY.pack(code))
+
+    def give_up_stalled(self) -> list[int]:
+        """Reset each stream of whose body nothing has come since the last time."""
+        stalled = [stream for stream, entry in self._incoming.items() if not entry.fresh]
+        for stream in stalled:
+            self.reset(stream, frame.STALLED)
+        for entry in self._incoming.values():
+            entry.fresh = False
+        return stalled
+
+    def close(self) -> None:
+        """The connection is over: what it held is free."""
+        self._held_together.half_received -= self._held
+        self._held = 0
+        self._incoming.clear()
+        self._owed.clear()
+        self._count_unread(0)
 
     def go_away(self) -> None:
         """Tell the other end to open no more streams here."""
@@ -178,21 +238,24 @@ class Multiplexer:
     def _is_own(self, stream: int) -> bool:
         return stream & 1 == self._own_parity
 
-    def _send_long(self, kind: int, stream: int, data: bytes) -> None:
-        if kind == frame.OPEN:
-            self._frames[stream] = frame.pack(frame.OPEN, stream, b"")
-        self._outgoing[stream] = _Outgoing(memoryview(data))
+    def _send_long(self, stream: int, data: bytes, *, opens: bool) -> None:
+        self._outgoing[stream] = _Outgoing(memoryview(data), opens)
         self._later.append(stream)
         self._begin_bulk()
 
     def _begin_bulk(self) -> None:
-        """Start long bodies, but no more at once than the receiver can piece together."""
+        """Start long bodies, but no more at once than the receiver can piece together.
+
+        Nor does it hear of one before: it would give up what does not come.
+        """
         while self._later:
             out = self._outgoing[self._later[0]]
             size = len(out.rest)
             if self._under_way and self._under_way + size > limits.MAX_REASSEMBLY:
                 return
             out.begun = size
+            if out.opens:
+                self._frames[self._later[0]] = frame.pack(frame.OPEN, self._later[0], b"")
             self._under_way += size
             self._bulk.append(self._later.popleft())
 
@@ -221,6 +284,8 @@ class Multiplexer:
         while self._bulk and room > _FRAME_HEADER and not (self._control or self._frames):
             taken.append(self._next_piece(room - _FRAME_HEADER))
             room -= len(taken[-1])
+        if self._unread_counted:
+            self._count_unread(self._unread)
         return b"".join(taken)
 
     def _give_credit(self) -> None:
@@ -317,9 +382,13 @@ class Multiplexer:
         self, stream: int, body: bytes, arrivals: list[Arrival], *, end: bool
     ) -> None:
         entry = self._incoming[stream]
-        entry.data += body
-        entry.room -= len(body)
-        self._held += len(body)
+        size = len(body)
+        if size:
+            entry.data += body
+            entry.room -= size
+            entry.fresh = True
+            self._held += size
+            self._held_together.half_received += size
         if entry.room < 0:
             raise WireError("more bytes on a stream than it had credit for")
         if len(entry.data) > entry.limit or self._held > limits.MAX_REASSEMBLY:
@@ -334,13 +403,17 @@ class Multiplexer:
     def _complete(self, stream: int, arrivals: list[Arrival]) -> None:
         entry = self._incoming.pop(stream)
         self._owed.pop(stream, None)
-        self._held -= len(entry.data)
+        self._free(entry)
         data = bytes(entry.data)
         if stream in self._expected:
             self._answered(stream, data, arrivals)
         else:
             self._unanswered.add(stream)
             arrivals.append(RequestArrived(stream, data))
+
+    def _free(self, entry: _Incoming) -> None:
+        self._held -= len(entry.data)
+        self._held_together.half_received -= len(entry.data)
 
     def _receive_control(
         self, kind: int, stream: int, body: bytes, arrivals: list[Arrival]
@@ -379,13 +452,15 @@ class Multiplexer:
         entry = self._incoming.pop(stream, None)
         self._owed.pop(stream, None)
         if entry is not None:
-            self._held -= len(entry.data)
+            self._free(entry)
         queued = self._frames.pop(stream, None)
         if queued is not None:
             self._has_left(stream, len(queued) - _FRAME_HEADER)
         if stream in self._outgoing:
             self._has_left(stream, len(self._outgoing[stream].rest))
             self._drop_outgoing(stream)
+        if self._unread_counted:
+            self._count_unread(self._unread)
 
     def _drop_outgoing(self, stream: int) -> None:
         """Forget a long body, sent or given up; the next may have its turn."""

@@ -45,8 +45,24 @@ MAX_SYNC_BODY: Final = 8 * 1024 * 1024
 MAX_REASSEMBLY: Final = 16 * 1024 * 1024
 """What all half-received bodies of one connection may hold together."""
 
+MAX_NODE_REASSEMBLY: Final = 256 * 1024 * 1024
+"""The same of all connections of a node: whose holds most is closed. 16 connections that hold
+all they may; honest ones hold a few MiB for a moment."""
+
+BODY_SILENCE: Final = 30.0
+"""Seconds. A body of which no byte came for so long is given up, at the latest after twice
+that. As long as a call waits if nobody says otherwise; and since the bodies under way take
+turns, a link needs 600 kB/s at worst, with 16 MiB under way, to bring some of each in time."""
+
 MAX_UNREAD: Final = 64 * 1024 * 1024
 """Answers on one connection that its peer has not read."""
+
+MAX_NODE_UNREAD: Final = 256 * 1024 * 1024
+"""The same of all connections of a node: whose holds most is closed."""
+
+FREE_UNREAD: Final = 64 * 1024
+"""Unread answers of one connection that do not count towards those of the node: counting
+each small answer there would make all of them slower."""
 
 STREAM_CREDIT: Final = 256 * 1024
 """What may be sent on a stream before its receiver asks for more."""
@@ -77,6 +93,10 @@ MAX_PREAUTH_STREAMS_PER_HOST: Final = 8
 
 MAX_CONNECTIONS: Final = 2_048
 """Streams open to other nodes, both directions."""
+
+MAX_CONNECTIONS_PER_MEMBER: Final = 3
+"""Connections whose other end has proved to be one member. One serves; two stand for a moment
+when both dial at once; the third is that of a life that has just ended."""
 
 MAX_WAITING_PER_PEER: Final = 8
 """Datagrams kept while a handshake is under way."""
@@ -127,7 +147,14 @@ MAX_DUPLICATES: Final = 256
 """Answers kept for one caller's requests with an idempotency key."""
 
 MAX_DUPLICATE_BYTES: Final = 16 * 1024 * 1024
-"""What these answers may hold for all callers; whose hold most go first."""
+"""What these answers and their keys may hold for all callers; whose hold most go first."""
+
+DUPLICATE_OVERHEAD: Final = 1_024
+"""What one kept answer costs besides its bytes and the letters of its key; measured."""
+
+DUPLICATE_LIFE: Final = 600.0
+"""Seconds that an answer is kept for whoever asks again with its key: far longer than a call
+and its repetitions take, and short enough that a caller that is gone costs nothing for long."""
 
 MAX_QUEUED_BODIES: Final = 64 * 1024 * 1024
 """Bodies of requests that wait for a free slot."""

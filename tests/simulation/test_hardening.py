@@ -13,7 +13,7 @@ from meshp2p.engine import Engine
 from meshp2p.engine.link import Errand
 from meshp2p.errors import PeerLost
 from meshp2p.ids import Address
-from meshp2p.simulation import Agent, Handler, Node, World
+from meshp2p.simulation import DEAD, Agent, Handler, Node, World
 from meshp2p.simulation.handlers import Work
 from meshp2p.wire import codec, limits
 from meshp2p.wire.messages import RequestHead, join_head
@@ -184,6 +184,28 @@ def test_strangers_that_say_nothing_do_not_keep_members_out() -> None:
 
 def _connect(stream: int, remote: Address, engine: Engine, now: float) -> None:
     engine.stream_accepted(stream, remote, now=now)
+
+
+def test_a_member_that_is_gone_leaves_no_load_behind() -> None:
+    """Whether it failed or left, and even if an answer of it comes after its goodbye."""
+    world = World(13)
+    work = {"work": Handler(function=lambda n: n, takes=0.05)}
+    (alice,) = world.join("alice")
+    bob, carol, dave = world.join("bob", "carol", "dave", handlers=work)
+    for other in (bob, carol, dave):
+        alice.call(f"@{other.name}/work", 1)
+    world.run_for(1.0)
+    loads = alice.engine._calls._loads  # noqa: SLF001
+    assert set(loads) == {bob.id, carol.id, dave.id}
+    last = alice.call("@bob/work", 2)
+    world.run_for(0.01)
+    world.leave(bob)
+    world.crash(carol)
+    world.run_until(lambda: alice.sees(carol) == DEAD, 60.0)
+    world.run_for(5.0)
+
+    assert last.is_done
+    assert set(loads) == {dave.id}
 
 
 def test_an_award_is_no_duplicate_of_an_earlier_one() -> None:

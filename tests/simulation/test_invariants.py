@@ -9,6 +9,7 @@ import pytest
 from meshp2p.simulation import Violation
 from meshp2p.simulation.invariants import INVARIANTS, Invariant, look_at_rest
 from meshp2p.simulation.swarm import run_seed
+from meshp2p.wire import limits
 from tests.simulation.breaking import BREAKS
 from tests.simulation.scene import Scene
 
@@ -53,6 +54,16 @@ def test_a_healthy_mesh_breaks_no_promise(name: str) -> None:
     scene.world.run_until_quiet()
     look_at_rest(scene.watched)
     assert [call.error for call in calls[:1]] == [None]
+
+
+def test_a_key_that_is_used_again_long_afterwards_may_run_again() -> None:
+    """Answers are not kept for ever, and nobody promises it."""
+    scene = Scene.of("once-per-key")
+    for _ in range(2):
+        call = scene.carol.call("@bob/charge", 7, key="order-7")
+        scene.world.run_for(limits.DUPLICATE_LIFE + 1.0)
+        assert call.error is None
+    assert scene.bob.times_run("charge") == 2
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -96,6 +96,11 @@ def _transport_sizes(engine: Engine) -> Iterator[tuple[str, int, int]]:
     waiting = max(map(len, endpoint._waiting.values()), default=0)
     yield "datagrams that wait for one member", waiting, limits.MAX_WAITING_PER_PEER
     yield "connections", len(links), limits.MAX_CONNECTIONS + limits.MAX_PREAUTH_STREAMS
+    halves, unread = links.held.half_received, links.held.unread
+    yield "half-received bodies of all", halves, limits.MAX_NODE_REASSEMBLY
+    yield "unread answers of all", unread, limits.MAX_NODE_UNREAD + limits.MAX_UNREAD
+    most = max(map(len, links._proved._of.values()), default=0)
+    yield "connections of one member", most, limits.MAX_CONNECTIONS_PER_MEMBER
     for link in links._links.values():
         if link.connection is not None:
             mux = link.connection.mux

@@ -61,11 +61,16 @@ class _Keyed:
     """The last run of one key at one callee; `cut_short`: it was told to stop."""
 
     number: int
+    began: Seconds
     cut_short: bool = False
 
 
 class OncePerKey(Invariant):
-    """Idempotency keys: run once, answered as often as asked; in one life of the callee."""
+    """Idempotency keys: run once, answered as often as asked; in one life of the callee.
+
+    An answer is kept for `limits.DUPLICATE_LIFE`; what comes that long after the first run
+    began is not judged.
+    """
 
     name = "once-per-key"
     promise = "Whoever calls again with the same key gets the first answer, not a second run."
@@ -84,10 +89,15 @@ class OncePerKey(Invariant):
         runs = self._runs.setdefault((outlook.name, outlook.life), {})
         key = (effect.caller, effect.method, head.key)
         before = runs.get(key)
-        if before is not None and not before.cut_short and len(runs) <= limits.MAX_DUPLICATES:
+        if (
+            before is not None
+            and not before.cut_short
+            and outlook.now - before.began < limits.DUPLICATE_LIFE
+            and len(runs) <= limits.MAX_DUPLICATES
+        ):
             text = f"{effect.method!r} with key {head.key!r} ran twice on {outlook.name}"
             self.violate(text, outlook.name, self.call(NodeId(effect.caller)))
-        runs[key] = _Keyed(effect.call)
+        runs[key] = _Keyed(effect.call, outlook.now)
 
     def _cancel(self, outlook: Outlook, effect: CancelInvoke) -> None:
         for run in self._runs.get((outlook.name, outlook.life), {}).values():

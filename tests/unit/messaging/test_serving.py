@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterator
 from itertools import count
+
+import pytest
 
 from meshp2p.effects import CancelInvoke, Effect, Invoke
 from meshp2p.events import CapabilityInfo
@@ -108,7 +111,7 @@ def test_a_key_runs_once_however_often_it_is_asked() -> None:
     first, job = callee.ask(key="order-7")
     second, _ = callee.ask(key="order-7")
     assert job is not None
-    callee.serving.finished(job, messages.OK, b"done")
+    callee.serving.finished(job, messages.OK, b"done", now=0.0)
     third, _ = callee.ask(key="order-7")
     assert [callee.answers[asked][1] for asked in (first, second, third)] == [b"done"] * 3
     assert callee.running == [job]
@@ -119,11 +122,11 @@ def test_nobody_can_make_us_forget_somebody_elses_keys() -> None:
     callee = Callee()
     _, job = callee.ask(key="order-7")
     assert job is not None
-    callee.serving.finished(job, messages.OK, b"done")
+    callee.serving.finished(job, messages.OK, b"done", now=0.0)
     for n in range(2 * limits.MAX_DUPLICATES):
         _, other = callee.ask(caller=MALLORY, key=f"junk-{n}")
         assert other is not None
-        callee.serving.finished(other, messages.OK, b"")
+        callee.serving.finished(other, messages.OK, b"", now=0.0)
     again, _ = callee.ask(key="order-7")
     assert callee.answers[again][1] == b"done"
 
@@ -133,14 +136,61 @@ def test_kept_answers_stay_within_their_bytes() -> None:
     callee = Callee()
     _, job = callee.ask(key="small")
     assert job is not None
-    callee.serving.finished(job, messages.OK, b"done")
+    callee.serving.finished(job, messages.OK, b"done", now=0.0)
     for n in range(20):
         _, other = callee.ask(caller=MALLORY, key=f"big-{n}")
         assert other is not None
-        callee.serving.finished(other, messages.OK, bytes(limits.MAX_BODY))
+        callee.serving.finished(other, messages.OK, bytes(limits.MAX_BODY), now=0.0)
     assert callee.serving.kept_bytes <= limits.MAX_DUPLICATE_BYTES
     again, _ = callee.ask(key="small")
     assert callee.answers[again][1] == b"done"
+
+
+def test_long_keys_count_as_much_as_long_answers() -> None:
+    """Empty answers to long keys, from however many callers, stay within the same bytes."""
+    callee = Callee()
+    key, callers = "k" * 3_000, 64
+    for n in range(callers * limits.MAX_DUPLICATES):
+        caller = NodeId(n.to_bytes(2, "big") * 8)
+        _, job = callee.ask(caller=caller, key=key)
+        assert job is not None
+        callee.serving.finished(job, messages.OK, b"", now=0.0)
+    kept = len(callee.serving._duplicates)  # noqa: SLF001
+    assert kept * (len(key) + limits.DUPLICATE_OVERHEAD) <= limits.MAX_DUPLICATE_BYTES
+    assert callee.serving.kept_bytes <= limits.MAX_DUPLICATE_BYTES
+
+
+@pytest.mark.parametrize("key", ["k" * 2_000, "k" * 1_999 + "\N{OWL}"])
+def test_a_kept_answer_costs_no_more_than_it_counts(key: str) -> None:
+    """Measured: what the interpreter takes for keys of any letters, answers and places."""
+    callee = Callee()
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    for n in range(200):
+        _, job = callee.ask(key=f"{n}{key}")
+        assert job is not None
+        callee.serving.finished(job, messages.OK, bytes(1_000), now=0.0)
+    callee.effects.clear()
+    callee.answers.clear()
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert after - before <= callee.serving.kept_bytes
+
+
+def test_an_answer_is_kept_for_ten_minutes_and_then_forgotten() -> None:
+    """Who asks again later has it done again; memory is free without anybody asking."""
+    callee = Callee()
+    _, job = callee.ask(key="order-7")
+    assert job is not None
+    callee.serving.finished(job, messages.OK, b"done", now=5.0)
+    within, _ = callee.ask(key="order-7", now=5.0 + limits.DUPLICATE_LIFE - 1)
+    assert callee.answers[within][1] == b"done"
+    _, again = callee.ask(key="order-7", now=5.0 + limits.DUPLICATE_LIFE)
+    assert again is not None
+    assert callee.running == [job, again]
+    callee.serving.finished(again, messages.OK, b"done again", now=1_000.0)
+    callee.serving.receive_deadline(now=1_000.0 + limits.DUPLICATE_LIFE)
+    assert callee.serving.kept_bytes == 0
 
 
 def test_requests_that_wait_for_anothers_answer_hold_no_bodies_and_count() -> None:
@@ -181,7 +231,7 @@ def test_cancelling_a_running_request_keeps_its_slot_until_the_handler_returns()
     callee.serving.cancel(job)
     assert CancelInvoke(job) in callee.effects
     assert waiting not in callee.running
-    callee.serving.finished(job, messages.OK, b"")
+    callee.serving.finished(job, messages.OK, b"", now=0.0)
     assert waiting in callee.running
     assert callee.status(queued) is None
 

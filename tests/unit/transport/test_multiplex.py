@@ -333,6 +333,21 @@ def test_a_cancelled_request_is_cancelled_at_the_other_end() -> None:
     assert bob.is_idle
 
 
+def test_a_long_request_is_not_heard_of_before_its_turn() -> None:
+    """It would look as if it had stalled; cancelled meanwhile, it leaves no trace."""
+    alice, bob = ends()
+    streams = [alice.request(bytes(MIB), answer_limit=100) for _ in range(20)]
+    alice.reset(streams[-1], frame.CANCELLED)
+    first = alice.take(RECORD)
+    arrivals = bob.receive_untrusted(first)
+    _, to_bob = settle(alice, bob)
+    opened = {stream for kind, stream in kinds(first) if kind == frame.OPEN}
+
+    assert not arrivals
+    assert opened == set(streams[: limits.MAX_REASSEMBLY // MIB])
+    assert sorted(arrival.stream for arrival in to_bob) == streams[:-1]
+
+
 @pytest.mark.parametrize("size", [10, MIB])
 def test_a_request_cancelled_before_it_left_never_leaves(size: int) -> None:
     """The other end neither runs it nor waits for the rest of it."""
