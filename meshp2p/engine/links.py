@@ -85,7 +85,7 @@ class Links:
             return
         mux = link.connection.mux
         if mux.is_full:
-            errand.on_lost(errand, "its connection is full", now, sent=False)
+            errand.on_lost(errand, "its connection is full", now, sent=False, full=True)
             return
         if errand.life is not None and errand.life != link.connection.peer_key:
             errand.on_lost(errand, "it has restarted meanwhile", now, sent=False)
@@ -226,7 +226,7 @@ class Links:
         if errand is not None:
             busy = reset.code == frame.BUSY
             reason = "it has too many requests open" if busy else "it gave the request up"
-            errand.on_lost(errand, reason, now, sent=not busy)
+            errand.on_lost(errand, reason, now, sent=not busy, full=busy)
         self._on_request(link, reset.stream, None, now)
 
     def closed(self, stream: StreamId, reason: str, *, now: Seconds) -> None:

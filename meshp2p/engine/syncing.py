@@ -108,7 +108,14 @@ class Syncing:
             self._settle(errand.number)
             self._receive(errand, data, on_records, now)
 
-        def on_lost(errand: Errand, _reason: str, _now: Seconds, *, sent: bool) -> None:  # noqa: ARG001  # it will be asked again
+        def on_lost(  # whatever the cause, it will be asked again
+            errand: Errand,
+            _reason: str,
+            _now: Seconds,
+            *,
+            sent: bool,  # noqa: ARG001  # as above
+            full: bool = False,  # noqa: ARG001  # as above
+        ) -> None:
             self._settle(errand.number)
             self._core.counters["sync_lost"] += 1
 

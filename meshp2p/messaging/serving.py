@@ -20,7 +20,6 @@ from meshp2p.messaging.duplicates import Answered, Duplicates, Key
 from meshp2p.wire import limits, messages
 from meshp2p.wire.messages import RequestHead, ResponseHead, pack_error, response_head
 
-_RETRY_AFTER_MS: Final = 100
 _FINAL: Final = (messages.OK, messages.REMOTE_ERROR, messages.REFUSED)
 """What a handler itself said: kept for whoever asks again with the same key."""
 
@@ -322,5 +321,5 @@ class Serving:
         if job.answered:
             return
         job.answered = True
-        retry_after = _RETRY_AFTER_MS if status == messages.OVERLOADED else 0
+        retry_after = messages.RETRY_AFTER_MS if status == messages.OVERLOADED else 0
         job.reply(response_head(status, started, self._load, retry_after), body)

@@ -12,7 +12,14 @@ import pytest
 
 from meshp2p.config import lan, loopback
 from meshp2p.consensus import AwardData, AwardResult, Bid, VoteResult
-from meshp2p.errors import DeadlineExceeded, NoCapableMember, PeerLost, Undecided, UnknownMember
+from meshp2p.errors import (
+    DeadlineExceeded,
+    NoCapableMember,
+    Overloaded,
+    PeerLost,
+    Undecided,
+    UnknownMember,
+)
 from meshp2p.ids import Address
 from meshp2p.simulation import (
     ALIVE,
@@ -28,6 +35,7 @@ from meshp2p.simulation import (
 )
 from meshp2p.simulation.invariants import Lookout, watch
 from meshp2p.simulation.invariants.statements import WrittenFirst
+from meshp2p.wire import limits
 
 ADD = Handler(function=lambda a, b: a + b, takes=0.01, idempotent=True)
 PEOPLE = ("alice", "bob", "carol", "dave", "erin")
@@ -288,6 +296,32 @@ def test_who_stood_still_for_long_is_welcome_again(seed: int) -> None:
     assert answer(world, alice.call("@bob/add", 1, 2)) == 3
     assert answer(world, bob.call("@carol/add", 1, 2)) == 3
     assert bob.sees(carol) == ALIVE
+
+
+def test_a_busy_member_takes_what_it_has_slots_and_room_for_and_is_never_lost() -> None:
+    """Whatever comes from one caller at once: the rest hears when to come back."""
+    world = World()
+    (alice,) = world.join("alice")
+    (bob,) = world.join("bob", handlers=slow(0.1, idempotent=False))
+    taken = bob.config.handler_slots + bob.config.handler_queue
+    calls = [alice.call("work", n) for n in range(limits.MAX_STREAMS + 100)]
+    world.run_until(lambda: all(call.is_done for call in calls))
+    refused = [call.error for call in calls if call.error is not None]
+    assert len(refused) == len(calls) - taken
+    assert all(type(error) is Overloaded and error.retry_after > 0 for error in refused)
+    assert bob.times_run("work") == taken
+
+
+def test_a_call_goes_elsewhere_when_one_member_has_too_many_requests_open() -> None:
+    """What was refused did not start, so another member may do it, whatever it is."""
+    world = World()
+    (alice,) = world.join("alice")
+    bob, carol = world.join("bob", "carol", handlers=slow(0.1, idempotent=False))
+    calls = [alice.call("work", n) for n in range(2 * (limits.MAX_STREAMS + 1))]
+    world.run_until(lambda: all(call.is_done for call in calls))
+    assert {type(call.error) for call in calls} <= {type(None), Overloaded}
+    assert bob.times_run("work") + carol.times_run("work") == sum(not call.error for call in calls)
+    assert alice.engine.stats()["call_retried"] > 0
 
 
 def test_a_call_that_is_given_up_is_cancelled_at_the_callee() -> None:
