@@ -198,8 +198,9 @@ class Coordination:
         """Sign with the same key, and show a fresh chain."""
         self._participant.renew_identity(identity)
 
-    def cancel(self, _number: int, *, now: Seconds) -> None:
+    def cancel(self, number: int, *, now: Seconds) -> None:
         """The user waits no more; what was promised to others stands."""
+        self._participant.cancel(number)
         self._drain(now)
 
     # --- inputs ----------------------------------------------------------------

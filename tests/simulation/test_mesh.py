@@ -513,6 +513,39 @@ def test_the_runner_up_takes_over_when_the_winner_crashes(seed: int) -> None:
 
 
 @SEEDS
+def test_an_auction_that_is_given_up_before_its_award_runs_nothing(seed: int) -> None:
+    """Bids may be in; whoever bid may bid again, and hears nothing of this one."""
+    world = World(seed)
+    (alice,) = world.join("alice")
+    bob, carol = world.join("bob", "carol", agent=bidders())
+    world.cut(alice, carol)  # so that it stays open
+    auction = world.auction(alice, "work", 7, close_after=2.0)
+    world.run_for(1.0)
+    alice.cancel(auction)
+    world.run_for(10.0)
+    assert not auction.is_done
+    assert bob.times_run("work") + carol.times_run("work") == 0
+    world.heal()
+    again = world.auction(alice, "work", 8)
+    assert isinstance(answer(world, again), AwardData)
+    assert again.outcome is not None
+    assert answer(world, again.outcome) == 8
+
+
+def test_an_auction_that_is_given_up_after_its_award_stands() -> None:
+    """The winner has promised, and works."""
+    world = World()
+    (alice,) = world.join("alice")
+    (bob,) = world.join("bob", agent=bidders())
+    auction = world.auction(alice, "work", 7)
+    assert isinstance(answer(world, auction), AwardData)
+    alice.cancel(auction)
+    assert auction.outcome is not None
+    assert answer(world, auction.outcome) == 7
+    assert bob.times_run("work") == 1
+
+
+@SEEDS
 def test_a_vote_gives_a_certificate_that_others_can_check(seed: int) -> None:
     """The certificate holds against the mesh's root, and not with one byte changed."""
     world = World(seed)
