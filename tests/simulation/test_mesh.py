@@ -88,6 +88,35 @@ def test_a_seed_that_is_not_there_yet_is_tried_again() -> None:
     world.run_until_quiet(60.0)
 
 
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_seed_that_does_not_answer_is_told_of_once(
+    silent: bool,  # noqa: FBT001  # a case
+) -> None:
+    """Whether it refuses or says nothing; and once more when it answers after all."""
+    world = World()
+    bob = world.start("bob", seeds=[])
+    where = bob.origins.address
+    world.crash(bob, silent=silent)
+    alice = world.start("alice", seeds=[bob])
+    world.run_for(60.0)
+    warning = ("warning", f"nobody of this mesh answers at {where}; trying again")
+    assert [(log.level, log.text) for log in alice.logs] == [warning]
+    world.restart(bob)
+    world.run_until_quiet(60.0)
+    world.run_for(60.0)
+    told = [(log.level, log.text) for log in alice.logs if log.level != "debug"]
+    assert told == [warning, ("info", f"{where} answers now")]
+
+
+def test_a_seed_that_answers_is_not_told_of() -> None:
+    """Nor is a node that is its own seed."""
+    world = World()
+    bob = world.start("bob", seeds=[])
+    alice = world.start("alice", seeds=[bob])
+    world.run_for(60.0)
+    assert [log for log in alice.logs + bob.logs if log.level != "debug"] == []
+
+
 @SEEDS
 def test_a_slow_member_is_not_declared_dead(seed: int) -> None:
     """Whoever is only slow refutes the suspicion and stays alive for everyone."""
