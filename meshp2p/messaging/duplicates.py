@@ -20,17 +20,23 @@ Key: TypeAlias = tuple[NodeId, str, str]
 
 @attrs.define(eq=False)
 class Answered:
-    """The answer that every later request with the key gets."""
+    """The answer that every later request with the key gets, if it is the same request."""
 
     status: int
     body: bytes
+    asked: bytes = b""
 
 
 @attrs.define(eq=False)
 class Running:
-    """The first request waits or runs as `job`; the jobs `waiting` want its answer too."""
+    """The first request waits or runs as `job`; the jobs `waiting` want its answer too.
+
+    Args:
+        asked: Hash of the first request's body.
+    """
 
     job: int
+    asked: bytes = b""
     waiting: list[int] = attrs.field(factory=list)
 
 
@@ -56,15 +62,15 @@ class Duplicates:
         window = self._answered.get(key[0])
         return None if window is None else window.get(key)
 
-    def begin(self, key: Key, job: int) -> None:
+    def begin(self, key: Key, job: int, asked: bytes = b"") -> None:
         """The first request with this key is taken on."""
-        self._running[key] = Running(job)
+        self._running[key] = Running(job, asked)
 
     def settle(self, key: Key, status: int, body: bytes) -> list[int]:
         """The request was answered; return the jobs that waited for it."""
         running = self._running.pop(key, None)
         window = self._answered.setdefault(key[0], OrderedDict())
-        window[key] = Answered(status, body)
+        window[key] = Answered(status, body, b"" if running is None else running.asked)
         self._bytes += len(body)
         while len(window) > limits.MAX_DUPLICATES:
             self._drop_oldest(key[0])

@@ -6,6 +6,7 @@ its caller gave up: the limit is on work, not on wishes.
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -168,14 +169,18 @@ class Serving:
         return capability is not None and capability.handler
 
     def _is_duplicate(self, job: Job) -> bool:
-        """Answer from memory, or wait for the first request of the key."""
+        """Answer from memory, or wait for the first request of the key; refuse another one."""
         key = (job.caller, job.head.method, job.head.key)
+        asked = hashlib.sha256(job.body).digest()
         known = self._duplicates.find(key)
         if known is None:
-            self._duplicates.begin(key, job.number)
+            self._duplicates.begin(key, job.number, asked)
             job.key = key
             return False
-        if isinstance(known, Answered):
+        if known.asked != asked:
+            text = f"the key {job.head.key!r} was used for another request"
+            self._answer(job, messages.REFUSED, pack_error("Refused", text, None))
+        elif isinstance(known, Answered):
             self._answer(job, known.status, known.body, started=True)
         elif job.head.flags & messages.FLAG_ONE_WAY:
             job.answered = True  # it asks for nothing but what is being done
