@@ -412,7 +412,6 @@ def test_a_goodbye_is_heard() -> None:
     """The other end learns that no new streams are wanted here."""
     alice, bob = ends()
     alice.go_away()
-    alice.ping()
     settle(alice, bob)
 
     assert bob.peer_goes_away
