@@ -574,6 +574,21 @@ def test_an_auction_that_is_given_up_after_its_award_stands() -> None:
     assert bob.times_run("work") == 1
 
 
+def test_a_winner_too_busy_to_be_asked_for_its_result_is_not_waited_for() -> None:
+    """Its owner hears at once that the work may have run, not when the auction is over."""
+    world = World(config=attrs.evolve(loopback(), handler_queue=2_000))
+    (alice,) = world.join("alice")
+    (bob,) = world.join("bob", agent=Agent(slow(30.0, idempotent=False)))
+    auction = world.auction(alice, "work", 7)
+    world.run_until(lambda: bob.times_run("work") == 1)
+    for n in range(limits.MAX_STREAMS):
+        alice.call("work", n, timeout=60.0)
+    world.run_until(lambda: auction.outcome is not None and auction.outcome.is_done, 5.0)
+    assert auction.outcome is not None
+    assert isinstance(auction.outcome.error, PeerLost)
+    assert auction.outcome.error.maybe_executed
+
+
 @SEEDS
 def test_a_vote_gives_a_certificate_that_others_can_check(seed: int) -> None:
     """The certificate holds against the mesh's root, and not with one byte changed."""
