@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 from argparse import Namespace
 from typing import Any
@@ -33,6 +34,7 @@ def up(options: Namespace) -> int:
         bind=options.bind,
         state_dir=options.state_dir,
     )
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:  # nohup: it shall outlive the terminal
             signal.signal(number, signal.default_int_handler)

@@ -112,6 +112,15 @@ class Auctioneer:
         asked = tuple(dict.fromkeys(candidates))[: min(at_most, limits.MAX_BIDDERS)]
         self._open(number, announcement, body, score, asked, now=now, close_after=close_after)
 
+    def cancel(self, number: int) -> None:
+        """The user waits no more: without an award there is none; one that is made stands.
+
+        Bidders hear nothing, as when somebody else wins.
+        """
+        for lot in list(self._lots.values()):
+            if lot.number == number and lot.stage == "open":
+                self._remove(lot)
+
     def member_lost(self, member: NodeId) -> None:
         """Wait no longer for a member that is gone; replace it where it had won."""
         for lot in list(self._lots.values()):
@@ -218,11 +227,14 @@ class Auctioneer:
         self._finish(lot, error=DeadlineExceeded(what, waited, maybe_executed=doubt))
 
     def _finish(self, lot: Lot, value: object = None, error: Exception | None = None) -> None:
+        self._remove(lot)
+        number = lot.number if lot.result_number is None else lot.result_number
+        self._around.finish(number, value, error)
+
+    def _remove(self, lot: Lot) -> None:
         lot.stage = "over"
         del self._lots[lot.task_id]
         self._around.deadlines.cancel(lot.closing)
         self._around.deadlines.cancel(lot.ending)
         if not lot.announcement.key:
             self._epochs.forget(lot.task_id)
-        number = lot.number if lot.result_number is None else lot.result_number
-        self._around.finish(number, value, error)

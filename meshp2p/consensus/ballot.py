@@ -26,7 +26,7 @@ BALLOT: Final = "ballot"
 
 PLURALITY: Final = "plurality"
 ONE_SHOT: Final = "one-shot"
-"""Equal signed ballots are the certificate; there is no second round (3.4)."""
+"""Equal signed ballots are the certificate; there is no second round."""
 
 NONCE_BYTES: Final = 16
 JOURNAL_BYTES: Final = 16

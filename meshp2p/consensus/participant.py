@@ -78,6 +78,11 @@ class Participant:
         """Go on with the same keys and a fresh credential."""
         self._around.identity = identity
 
+    def cancel(self, number: int) -> None:
+        """The user waits no more; what was promised to others stands."""
+        self.auctions.cancel(number)
+        self.votes.cancel(number)
+
     def receive_ask(
         self, ticket: int, peer: NodeId, method: str, body: bytes, *, now: Seconds, unix: float
     ) -> None:

@@ -63,7 +63,7 @@ class VoteResult:
 
 @attrs.define(eq=False)
 class _OpenVote:
-    """A vote that is under way."""
+    """A vote that is under way. `sent`: its call is on disk, and electors may have it."""
 
     number: int
     proposal: Proposal
@@ -72,6 +72,7 @@ class _OpenVote:
     waiting: set[NodeId]
     ballots: dict[NodeId, CastBallot] = attrs.field(factory=dict)
     closing: int = 0
+    sent: bool = False
 
 
 class VoteCaller:
@@ -145,6 +146,12 @@ class VoteCaller:
         )
         self._propose(number, proposal, now + closes_in)
 
+    def cancel(self, number: int) -> None:
+        """The user waits no more: a call that was not sent never is; ballots are promises."""
+        for vote in list(self._open.values()):
+            if vote.number == number and not vote.sent:
+                self._close(vote)
+
     def member_lost(self, member: NodeId) -> None:
         """Wait no longer for an elector that is gone."""
         for vote in list(self._open.values()):
@@ -195,6 +202,7 @@ class VoteCaller:
             error = StateUnusable("the vote was not called: it could not be written to disk")
             self._around.finish(vote.number, error=error)
             return
+        vote.sent = True
         for elector in vote.proposal.electors:
             if elector.id in vote.waiting:
                 self._ask(vote, elector.id, vote.closes_at - now)

@@ -243,14 +243,16 @@ class Calls:
         else:
             self._fail(request, error, now)
 
-    def _receive_loss(self, errand: Errand, reason: str, now: Seconds, *, sent: bool) -> None:
+    def _receive_loss(
+        self, errand: Errand, reason: str, now: Seconds, *, sent: bool, full: bool = False
+    ) -> None:
         request = self._request_of(errand)
         if request is None or request.peer is None:
             return
         request.sent = sent
         request.peer_name = self._name_of(request)
         request.idempotent = self._swim.may_run_twice(request.peer, request.target.method)
-        error = request.lost(reason)
+        error = request.overloaded() if full else request.lost(reason)
         if sent:
             request.doubt, request.doubtful = True, error
             request.life = errand.carried_to

@@ -22,7 +22,7 @@ from meshp2p.effects import Announce, CancelInvoke, Invoke, Persist
 from meshp2p.engine.answers import Answers, Reply
 from meshp2p.engine.calls import Calls
 from meshp2p.engine.core import Core
-from meshp2p.errors import MeshError, NoBids, Unreachable, UsageError, WireError
+from meshp2p.errors import MeshError, NoBids, Overloaded, Unreachable, UsageError, WireError
 from meshp2p.events import CallFinished
 from meshp2p.gossip.swim import Swim
 from meshp2p.identity.node import NodeIdentity
@@ -198,8 +198,9 @@ class Coordination:
         """Sign with the same key, and show a fresh chain."""
         self._participant.renew_identity(identity)
 
-    def cancel(self, _number: int, *, now: Seconds) -> None:
+    def cancel(self, number: int, *, now: Seconds) -> None:
         """The user waits no more; what was promised to others stands."""
+        self._participant.cancel(number)
         self._drain(now)
 
     # --- inputs ----------------------------------------------------------------
@@ -260,7 +261,8 @@ class Coordination:
 
     def _ask(self, ask: Ask, now: Seconds) -> None:
         def done(_request: Request, body: bytes, error: MeshError | None, now: Seconds) -> None:
-            status, answer, lost = None, b"", isinstance(error, Unreachable)
+            # Who has no room for it will not answer it any more than who is gone.
+            status, answer, lost = None, b"", isinstance(error, Unreachable | Overloaded)
             if error is None:
                 try:
                     match codec.unpack_list_untrusted(body, 2):

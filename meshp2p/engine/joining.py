@@ -7,7 +7,8 @@ finds together again without anybody's help.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from functools import partial
+from typing import Final, Literal
 
 import attrs
 
@@ -43,6 +44,10 @@ class _Seed:
     next_try: Seconds = 0.0
     addresses: tuple[Address, ...] = ()
     resolving: bool = False
+    said: Literal["nothing", "missing", "found"] = "nothing"
+
+    def __str__(self) -> str:
+        return str(Address(self.host, self.port))
 
 
 class Joining:
@@ -53,7 +58,7 @@ class Joining:
         core: Core,
         seeds: tuple[tuple[str, int], ...],
         *,
-        visit: Callable[[Address, Seconds], None],
+        visit: Callable[[Address, Seconds, Callable[[bool], None]], None],
         knows: Callable[[Address], bool],
         now: Seconds,
     ) -> None:
@@ -61,6 +66,7 @@ class Joining:
 
         Args:
             seeds: (host name or numeric address, port).
+            visit: Ends in a call that says whether anybody of this mesh answered.
         """
         self._core = core
         self._seeds = [_Seed(host, port, next_try=now) for host, port in seeds]
@@ -86,10 +92,39 @@ class Joining:
                 seed.resolving = False
                 seed.addresses = addresses
                 if not addresses:
-                    self._core.log("warning", "a seed's name cannot be resolved", host=host)
-                for address in addresses[:_AT_ONCE]:
-                    if not self._knows(address):
-                        self._visit(address, now)
+                    self._missing(seed, "a seed's name cannot be resolved; trying again", host=host)
+                strange = [a for a in addresses[:_AT_ONCE] if not self._knows(a)]
+                silent: set[Address] = set()
+                for address in strange:
+                    told = partial(self._visited, seed, address, silent, len(strange))
+                    self._visit(address, now, told)
+
+    def _visited(
+        self,
+        seed: _Seed,
+        address: Address,
+        silent: set[Address],
+        of: int,
+        answered: bool,  # noqa: FBT001  # called by position
+    ) -> None:
+        """One of a seed's addresses answered, or did not; all `of` them make a failure."""
+        if answered:
+            self._found(seed)
+            return
+        silent.add(address)
+        if len(silent) == of and not any(self._knows(other) for other in seed.addresses):
+            self._missing(seed, f"nobody of this mesh answers at {seed}; trying again")
+
+    def _missing(self, seed: _Seed, text: str, **fields: str) -> None:
+        """The first failure is told, retries are not."""
+        if seed.said == "nothing":
+            seed.said = "missing"
+            self._core.log("warning", text, **fields)
+
+    def _found(self, seed: _Seed) -> None:
+        if seed.said == "missing":
+            seed.said = "found"
+            self._core.log("info", f"{seed} answers now")
 
     def next_deadline(self) -> Seconds:
         """When `receive_deadline` has something to do."""
@@ -107,6 +142,7 @@ class Joining:
             seed.pause = min(2 * seed.pause, _LONGEST_PAUSE)
             if any(self._knows(address) for address in seed.addresses):
                 seed.pause = _LONGEST_PAUSE
+                self._found(seed)
                 continue
             seed.resolving = True
             self._core.emit(Resolve(seed.host, seed.port))

@@ -17,8 +17,10 @@ from meshp2p.transport.endpoint import Route
 class OnLost(Protocol):
     """What an errand's owner hears when the connection is gone."""
 
-    def __call__(self, errand: Errand, reason: str, now: Seconds, /, *, sent: bool) -> None:
-        """`sent`: whether the request had left this process."""
+    def __call__(
+        self, errand: Errand, reason: str, now: Seconds, /, *, sent: bool, full: bool = False
+    ) -> None:
+        """`sent`: whether the request may have begun; `full`: the peer lives, and has no room."""
 
 
 @attrs.define(eq=False)
@@ -28,7 +30,8 @@ class Errand:
     Args:
         number: Its owner's, to know it again.
         on_answer: Called with the errand and the answer's bytes (`wire.messages.join_head`).
-        on_lost: Called with the errand, the reason and whether the request had left.
+        on_lost: Called with the errand, the reason and whether the request had left, if there
+            will be no answer.
         life: Transport key of the only process that may have it; None for any.
     """
 

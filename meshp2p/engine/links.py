@@ -97,7 +97,7 @@ class Links:
             return
         mux = link.connection.mux
         if mux.is_full:
-            errand.on_lost(errand, "its connection is full", now, sent=False)
+            errand.on_lost(errand, "its connection is full", now, sent=False, full=True)
             return
         if errand.life is not None and errand.life != link.connection.peer_key:
             errand.on_lost(errand, "it has restarted meanwhile", now, sent=False)
@@ -240,8 +240,9 @@ class Links:
     def _receive_reset(self, link: Link, reset: ResetArrived, now: Seconds) -> None:
         errand = link.pending.pop(reset.stream, None)
         if errand is not None:
+            busy = reset.code == frame.BUSY
             reason = _RESET_REASONS.get(reset.code, "it gave the request up")
-            errand.on_lost(errand, reason, now, sent=reset.code != frame.BUSY)
+            errand.on_lost(errand, reason, now, sent=not busy, full=busy)
         self._on_request(link, reset.stream, None, now)
 
     def closed(self, stream: StreamId, reason: str, *, now: Seconds) -> None:

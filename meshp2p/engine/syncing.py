@@ -33,6 +33,8 @@ _FRESH: Final[Seconds] = 0.2
 """A packed list is given to all who ask within this time: packing 10,000 takes longer."""
 
 _OnRecords: TypeAlias = Callable[[NodeId | None, list[codec.Value], Seconds], None]
+_OnEnd: TypeAlias = Callable[[bool], None]
+"""Whether anybody answered."""
 
 
 class Syncing:
@@ -46,7 +48,7 @@ class Syncing:
         self._swim = swim
         self._links = links
         self._route_to = route_to
-        self._open: dict[int, tuple[Errand, NodeId | None]] = {}
+        self._open: dict[int, tuple[Errand, NodeId | None, _OnEnd]] = {}
         self._asked: Counter[NodeId] = Counter()
         self._deadlines = Deadlines()
         self._packed: tuple[Seconds, int, bytes] = (-1.0, 0, b"")
@@ -59,9 +61,9 @@ class Syncing:
         if errand is not None:
             self._links.send(peer, errand, route=route or self._route_to, now=now)
 
-    def sync_at(self, address: Address, now: Seconds) -> None:
-        """The same with whoever listens at an address."""
-        errand = self._ask(None, SYNC, self._own_records, self._merge_sync, now)
+    def sync_at(self, address: Address, now: Seconds, told: _OnEnd) -> None:
+        """The same with whoever listens at an address; `told` is called once."""
+        errand = self._ask(None, SYNC, self._own_records, self._merge_sync, now, told)
         if errand is not None:
             self._links.meet(address, errand, now=now)
 
@@ -89,6 +91,7 @@ class Syncing:
         body: Callable[[], bytes],
         on_records: _OnRecords,
         now: Seconds,
+        told: _OnEnd = lambda _: None,
     ) -> Errand | None:
         """A question, unless too many to this peer are open."""
         if peer is not None and self._asked[peer] >= _OPEN_PER_PEER:
@@ -107,14 +110,23 @@ class Syncing:
         def on_answer(errand: Errand, data: bytes, now: Seconds) -> None:
             self._settle(errand.number)
             self._receive(errand, data, on_records, now)
+            told(True)  # noqa: FBT003  # called by position
 
-        def on_lost(errand: Errand, _reason: str, _now: Seconds, *, sent: bool) -> None:  # noqa: ARG001  # it will be asked again
+        def on_lost(  # whatever the cause, it will be asked again
+            errand: Errand,
+            _reason: str,
+            _now: Seconds,
+            *,
+            sent: bool,  # noqa: ARG001  # as above
+            full: bool = False,
+        ) -> None:
             self._settle(errand.number)
             self._core.counters["sync_lost"] += 1
+            told(full)  # who is full is there
 
         data = join_head(head.packed(), body())
         errand = Errand(number, data, limits.MAX_SYNC_BODY, on_answer, on_lost)
-        self._open[number] = (errand, peer)
+        self._open[number] = (errand, peer, told)
         self._deadlines.set(number, now + _TIMEOUT)
         if peer is not None:
             self._asked[peer] += 1
@@ -122,7 +134,7 @@ class Syncing:
 
     def _settle(self, number: int) -> None:
         self._deadlines.discard(number)
-        _, peer = self._open.pop(number, (None, None))
+        _, peer, _ = self._open.pop(number, (None, None, None))
         if peer is not None:
             self._asked[peer] -= 1
             if not self._asked[peer]:
@@ -182,7 +194,8 @@ class Syncing:
     def receive_deadline(self, *, now: Seconds) -> None:
         """Give up questions that nobody answers."""
         for number in self._deadlines.pop_due(now):
-            errand, _ = self._open[number]
+            errand, _, told = self._open[number]
             self._links.cancel(errand)
             self._settle(number)
             self._core.counters["sync_lost"] += 1
+            told(False)  # noqa: FBT003  # called by position

@@ -256,10 +256,6 @@ class Swim(Census):
         """What is asked of the engine since the last call, in order."""
         return self._parts.drain()
 
-    def left_at(self) -> Seconds | None:
-        """When a leaver may stop answering; None before `leave`."""
-        return self._left_at
-
     # Inside
 
     def _begin(self, now: Seconds) -> None:

@@ -24,24 +24,31 @@ _WIDEST_LETTER: Final = 4
 
 @attrs.define(eq=False)
 class Answered:
-    """The answer that every later request with the key gets.
+    """The answer that every later request with the key gets, if it is the same request.
 
     Args:
+        asked: Hash of the request's body.
         size: What it costs to keep, its key included.
         forgotten_at: When nobody can ask for it any more.
     """
 
     status: int
     body: bytes
+    asked: bytes
     size: int
     forgotten_at: Seconds
 
 
 @attrs.define(eq=False)
 class Running:
-    """The first request waits or runs as `job`; the jobs `waiting` want its answer too."""
+    """The first request waits or runs as `job`; the jobs `waiting` want its answer too.
+
+    Args:
+        asked: Hash of the first request's body.
+    """
 
     job: int
+    asked: bytes = b""
     waiting: list[int] = attrs.field(factory=list)
 
 
@@ -77,14 +84,17 @@ class Duplicates:
         self.expire(now=now)
         return self._running.get(key) or self._answered.get(key)
 
-    def begin(self, key: Key, job: int) -> None:
+    def begin(self, key: Key, job: int, asked: bytes = b"") -> None:
         """The first request with this key is taken on."""
-        self._running[key] = Running(job)
+        self._running[key] = Running(job, asked)
 
     def settle(self, key: Key, status: int, body: bytes, *, now: Seconds) -> list[int]:
         """The request was answered; return the jobs that waited for it."""
         self.expire(now=now)
-        self._keep(key, Answered(status, body, _cost(key, body), now + limits.DUPLICATE_LIFE))
+        running = self._running.get(key)
+        asked = b"" if running is None else running.asked
+        forgotten_at = now + limits.DUPLICATE_LIFE
+        self._keep(key, Answered(status, body, asked, _cost(key, body), forgotten_at))
         return self.forget(key)
 
     def _keep(self, key: Key, answer: Answered) -> None:

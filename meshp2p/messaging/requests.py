@@ -114,6 +114,10 @@ class Request:
         """What to raise when the member is gone."""
         return PeerLost(self.peer_name, reason, maybe_executed=self.sent or self.doubt)
 
+    def overloaded(self) -> Overloaded:
+        """What to raise when the member has no room for it, and so never looked at it."""
+        return Overloaded(messages.RETRY_AFTER_MS / 1000, self.peer_name)
+
 
 def make_head(  # one argument for each field that a caller decides
     rng: random.Random,

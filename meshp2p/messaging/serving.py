@@ -6,6 +6,7 @@ its caller gave up: the limit is on work, not on wishes.
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -20,7 +21,6 @@ from meshp2p.messaging.duplicates import Answered, Duplicates, Key
 from meshp2p.wire import limits, messages
 from meshp2p.wire.messages import RequestHead, ResponseHead, pack_error, response_head
 
-_RETRY_AFTER_MS: Final = 100
 _FINAL: Final = (messages.OK, messages.REMOTE_ERROR, messages.REFUSED)
 """What a handler itself said: kept for whoever asks again with the same key."""
 
@@ -169,14 +169,18 @@ class Serving:
         return capability is not None and capability.handler
 
     def _is_duplicate(self, job: Job, now: Seconds) -> bool:
-        """Answer from memory, or wait for the first request of the key."""
+        """Answer from memory, or wait for the first request of the key; refuse another one."""
         key = (job.caller, job.head.method, job.head.key)
+        asked = hashlib.sha256(job.body).digest()
         known = self._duplicates.find(key, now=now)
         if known is None:
-            self._duplicates.begin(key, job.number)
+            self._duplicates.begin(key, job.number, asked)
             job.key = key
             return False
-        if isinstance(known, Answered):
+        if known.asked != asked:
+            text = f"the key {job.head.key!r} was used for another request"
+            self._answer(job, messages.REFUSED, pack_error("Refused", text, None))
+        elif isinstance(known, Answered):
             self._answer(job, known.status, known.body, started=True)
         elif job.head.flags & messages.FLAG_ONE_WAY:
             job.answered = True  # it asks for nothing but what is being done
@@ -326,5 +330,5 @@ class Serving:
         if job.answered:
             return
         job.answered = True
-        retry_after = _RETRY_AFTER_MS if status == messages.OVERLOADED else 0
+        retry_after = messages.RETRY_AFTER_MS if status == messages.OVERLOADED else 0
         job.reply(response_head(status, started, self._load, retry_after), body)

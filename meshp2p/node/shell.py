@@ -319,10 +319,6 @@ class Shell:
         elif begun is not None:
             begun()
 
-    def result_of(self, number: int) -> PendingResult | None:
-        """Where an award's result will be."""
-        return self._results.get(number)
-
     def stats(self) -> dict[str, int]:
         """The engine's counters, and how well this process keeps up with it."""
         runner, driver = self._runner, self.driver

@@ -21,8 +21,7 @@ class Charges:
         datagram: A datagram received or sent: unsealed, decoded, the system call.
         sync: A full list of members packed or merged.
 
-    Source: measured on the machine of the design's figures; `benchmarks/simulation.py`
-    measures them again.
+    Source: measured once and rounded; `benchmarks/simulation.py` measures the same pieces.
     """
 
     verify: Seconds = 70e-6

@@ -75,12 +75,8 @@ class Endpoint:
         """Sessions held."""
         return len(self._sessions)
 
-    def has_session(self, peer: NodeId) -> bool:
-        """Whether something sent now goes out at once."""
-        return self._sessions.current(peer) is not None
-
     def path_of(self, peer: NodeId) -> Path | None:
-        """Where the peer was last heard."""
+        """Where the peer was last heard; None without a session in which something can be sent."""
         session = self._sessions.current(peer)
         return None if session is None else session.path
 

@@ -231,10 +231,6 @@ class Multiplexer:
         """Tell the other end to open no more streams here."""
         self._queue_control(frame.GOAWAY, 0, b"")
 
-    def ping(self) -> None:
-        """Ask for a PONG."""
-        self._queue_control(frame.PING, 0, b"")
-
     def _is_own(self, stream: int) -> bool:
         return stream & 1 == self._own_parity
 

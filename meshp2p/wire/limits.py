@@ -67,8 +67,9 @@ each small answer there would make all of them slower."""
 STREAM_CREDIT: Final = 256 * 1024
 """What may be sent on a stream before its receiver asks for more."""
 
-MAX_STREAMS: Final = 256
-"""Requests of one peer that this node answers at once."""
+MAX_STREAMS: Final = 512
+"""Requests of one peer that this node has open at once: all that 64 slots and a queue of 256
+take, and nearly as many again, which hear from the handlers' queue that it is full."""
 
 MAX_QUEUED_FRAMES: Final = 4_096
 """Frames waiting to leave on one connection before new calls are refused."""

@@ -29,6 +29,9 @@ TOO_MANY_HOPS: Final = 7
 LAST_STATUS: Final = TOO_MANY_HOPS
 """Statuses above it come from a later version and are shown as errors."""
 
+RETRY_AFTER_MS: Final = 100
+"""With `OVERLOADED`: a few handlers of ordinary length have ended by then."""
+
 FLAG_ONE_WAY: Final = 1
 """The caller does not wait: no response is sent."""
 

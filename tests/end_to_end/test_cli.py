@@ -156,6 +156,17 @@ def test_a_node_leaves_when_it_is_told_to(shell: Shell, how: signal.Signals) -> 
     assert eventually(lambda: states().get("bob", "left") == "left")
 
 
+def test_a_node_says_that_its_seed_does_not_answer(shell: Shell) -> None:
+    """Once, on stderr: whoever mistyped an address sees why nobody is there."""
+    node = shell.start("-m", "meshp2p", "up", "--seed", "127.0.0.1:9")
+    assert node.stderr is not None
+    line = node.stderr.readline()
+    ended = shell.end(node, signal.SIGTERM)
+
+    assert "nobody of this mesh answers at 127.0.0.1:9; trying again" in line
+    assert ended.err == ""
+
+
 def test_wrong_words_are_one_sentence(shell: Shell) -> None:
     """Exit status 2 and one line; with --json one object."""
     said = shell.meshp2p("dance")

@@ -80,19 +80,34 @@ def test_a_key_runs_the_work_once(start: Start) -> None:
     assert alice.call("count") == 3
 
 
+def test_a_key_used_for_other_arguments_is_refused(start: Start) -> None:
+    """The answer to the first arguments would be a wrong one."""
+
+    @capability("double")
+    def double(number: int) -> int:
+        return 2 * number
+
+    alice, _bob = start("alice"), start("bob", capabilities=[double])
+
+    assert alice.call("double", 2, key="order-7") == 4
+    with pytest.raises(Refused, match="the key 'order-7' was used for another request"):
+        alice.call("double", 3, key="order-7")
+    assert alice.call("double", 2, key="order-7") == 4
+
+
 def test_a_key_joins_a_call_under_way(start: Start) -> None:
     """A second call with the key of one that runs waits for that one's answer."""
     gate = Gate("wait")
     alice, _bob = start("alice"), start("bob", capabilities=[gate.capability])
 
     with ThreadPoolExecutor(2) as pool:
-        answers = [pool.submit(alice.call, "wait", n, key="k", timeout=5) for n in (1, 2)]
+        answers = [pool.submit(alice.call, "wait", 1, key="k", timeout=5) for _ in range(2)]
         eventually(lambda: gate.begun)
         gate.open.set()
-        results = {answer.result(5) for answer in answers}
+        results = [answer.result(5) for answer in answers]
 
     assert gate.begun == 1
-    assert len(results) == 1
+    assert results == [1, 1]
 
 
 def test_keys_of_different_callers_do_not_meet(start: Start) -> None:

@@ -69,9 +69,9 @@ def _send(sender: Node, to: Node, data: bytes, answers: list[bytes]) -> None:
     sender.feed(act)
 
 
-def _ignore(_errand: Errand, _reason: str, _now: float, *, sent: bool) -> None:
+def _ignore(_errand: Errand, _reason: str, _now: float, *, sent: bool, full: bool = False) -> None:
     """Nobody waits."""
-    del sent
+    del sent, full
 
 
 def test_pulls_that_nobody_answers_end() -> None:

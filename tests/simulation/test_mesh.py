@@ -12,7 +12,14 @@ import pytest
 
 from meshp2p.config import lan, loopback
 from meshp2p.consensus import AwardData, AwardResult, Bid, VoteResult
-from meshp2p.errors import DeadlineExceeded, NoCapableMember, PeerLost, Undecided, UnknownMember
+from meshp2p.errors import (
+    DeadlineExceeded,
+    NoCapableMember,
+    Overloaded,
+    PeerLost,
+    Undecided,
+    UnknownMember,
+)
 from meshp2p.ids import Address
 from meshp2p.simulation import (
     ALIVE,
@@ -28,6 +35,7 @@ from meshp2p.simulation import (
 )
 from meshp2p.simulation.invariants import Lookout, watch
 from meshp2p.simulation.invariants.statements import WrittenFirst
+from meshp2p.wire import limits
 
 ADD = Handler(function=lambda a, b: a + b, takes=0.01, idempotent=True)
 PEOPLE = ("alice", "bob", "carol", "dave", "erin")
@@ -78,6 +86,35 @@ def test_a_seed_that_is_not_there_yet_is_tried_again() -> None:
     assert alice.handles == {"alice"}
     world.restart(bob)
     world.run_until_quiet(60.0)
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_seed_that_does_not_answer_is_told_of_once(
+    silent: bool,  # noqa: FBT001  # a case
+) -> None:
+    """Whether it refuses or says nothing; and once more when it answers after all."""
+    world = World()
+    bob = world.start("bob", seeds=[])
+    where = bob.origins.address
+    world.crash(bob, silent=silent)
+    alice = world.start("alice", seeds=[bob])
+    world.run_for(60.0)
+    warning = ("warning", f"nobody of this mesh answers at {where}; trying again")
+    assert [(log.level, log.text) for log in alice.logs] == [warning]
+    world.restart(bob)
+    world.run_until_quiet(60.0)
+    world.run_for(60.0)
+    told = [(log.level, log.text) for log in alice.logs if log.level != "debug"]
+    assert told == [warning, ("info", f"{where} answers now")]
+
+
+def test_a_seed_that_answers_is_not_told_of() -> None:
+    """Nor is a node that is its own seed."""
+    world = World()
+    bob = world.start("bob", seeds=[])
+    alice = world.start("alice", seeds=[bob])
+    world.run_for(60.0)
+    assert [log for log in alice.logs + bob.logs if log.level != "debug"] == []
 
 
 @SEEDS
@@ -290,6 +327,32 @@ def test_who_stood_still_for_long_is_welcome_again(seed: int) -> None:
     assert bob.sees(carol) == ALIVE
 
 
+def test_a_busy_member_takes_what_it_has_slots_and_room_for_and_is_never_lost() -> None:
+    """Whatever comes from one caller at once: the rest hears when to come back."""
+    world = World()
+    (alice,) = world.join("alice")
+    (bob,) = world.join("bob", handlers=slow(0.1, idempotent=False))
+    taken = bob.config.handler_slots + bob.config.handler_queue
+    calls = [alice.call("work", n) for n in range(limits.MAX_STREAMS + 100)]
+    world.run_until(lambda: all(call.is_done for call in calls))
+    refused = [call.error for call in calls if call.error is not None]
+    assert len(refused) == len(calls) - taken
+    assert all(type(error) is Overloaded and error.retry_after > 0 for error in refused)
+    assert bob.times_run("work") == taken
+
+
+def test_a_call_goes_elsewhere_when_one_member_has_too_many_requests_open() -> None:
+    """What was refused did not start, so another member may do it, whatever it is."""
+    world = World()
+    (alice,) = world.join("alice")
+    bob, carol = world.join("bob", "carol", handlers=slow(0.1, idempotent=False))
+    calls = [alice.call("work", n) for n in range(2 * (limits.MAX_STREAMS + 1))]
+    world.run_until(lambda: all(call.is_done for call in calls))
+    assert {type(call.error) for call in calls} <= {type(None), Overloaded}
+    assert bob.times_run("work") + carol.times_run("work") == sum(not call.error for call in calls)
+    assert alice.engine.stats()["call_retried"] > 0
+
+
 def test_a_call_that_is_given_up_is_cancelled_at_the_callee() -> None:
     """Both when the user gives up and when the time is over."""
     world = World()
@@ -476,6 +539,54 @@ def test_the_runner_up_takes_over_when_the_winner_crashes(seed: int) -> None:
     assert result.winner != award.winner
     began = [job for node in world.nodes.values() for job in node.ran if job.method == "work"]
     assert sorted(job.token for job in began) == [1, 2]
+
+
+@SEEDS
+def test_an_auction_that_is_given_up_before_its_award_runs_nothing(seed: int) -> None:
+    """Bids may be in; whoever bid may bid again, and hears nothing of this one."""
+    world = World(seed)
+    (alice,) = world.join("alice")
+    bob, carol = world.join("bob", "carol", agent=bidders())
+    world.cut(alice, carol)  # so that it stays open
+    auction = world.auction(alice, "work", 7, close_after=2.0)
+    world.run_for(1.0)
+    alice.cancel(auction)
+    world.run_for(10.0)
+    assert not auction.is_done
+    assert bob.times_run("work") + carol.times_run("work") == 0
+    world.heal()
+    again = world.auction(alice, "work", 8)
+    assert isinstance(answer(world, again), AwardData)
+    assert again.outcome is not None
+    assert answer(world, again.outcome) == 8
+
+
+def test_an_auction_that_is_given_up_after_its_award_stands() -> None:
+    """The winner has promised, and works."""
+    world = World()
+    (alice,) = world.join("alice")
+    (bob,) = world.join("bob", agent=bidders())
+    auction = world.auction(alice, "work", 7)
+    assert isinstance(answer(world, auction), AwardData)
+    alice.cancel(auction)
+    assert auction.outcome is not None
+    assert answer(world, auction.outcome) == 7
+    assert bob.times_run("work") == 1
+
+
+def test_a_winner_too_busy_to_be_asked_for_its_result_is_not_waited_for() -> None:
+    """Its owner hears at once that the work may have run, not when the auction is over."""
+    world = World(config=attrs.evolve(loopback(), handler_queue=2_000))
+    (alice,) = world.join("alice")
+    (bob,) = world.join("bob", agent=Agent(slow(30.0, idempotent=False)))
+    auction = world.auction(alice, "work", 7)
+    world.run_until(lambda: bob.times_run("work") == 1)
+    for n in range(limits.MAX_STREAMS):
+        alice.call("work", n, timeout=60.0)
+    world.run_until(lambda: auction.outcome is not None and auction.outcome.is_done, 5.0)
+    assert auction.outcome is not None
+    assert isinstance(auction.outcome.error, PeerLost)
+    assert auction.outcome.error.maybe_executed
 
 
 @SEEDS

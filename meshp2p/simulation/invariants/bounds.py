@@ -33,7 +33,7 @@ def shortest_suspicion(config: Config, members: int) -> Seconds:
 def detection(config: Config, members: int) -> Seconds:
     """Within which one who is silent is dead for a member that runs: 2 n T and a suspicion.
 
-    Source: the design's L2.
+    The bound of the invariant L2, in `detection.py`.
     """
     probing = _ROUNDS * members * config.probe_interval
     asking = config.ack_timeout + config.indirect_timeout
@@ -46,7 +46,7 @@ def convergence(config: Config, members: int) -> Seconds:
     Two suspicions may have to end, each of the lost has to be tried, one at a time in
     each interval (at most 1.5 times as long), and views are compared and synced.
 
-    Source: the design's L1 and L4.
+    The bound of the invariant L1, in `rest.py`.
     """
     lost = _TRIES * members * 1.5 * config.lost_retry_interval
     syncs = _SYNCS * (config.sync_patience + config.sync_interval) * 3

@@ -13,7 +13,8 @@ class Invariant:
     """One promise of the protocol, watched from outside of it.
 
     Args:
-        name: As in the design, or a word of its own.
+        name: A letter and a number (I members, L how soon views come right, A auctions,
+            V votes), or a word.
         promise: What users are told, in one sentence.
     """
 

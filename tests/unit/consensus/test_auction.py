@@ -376,6 +376,30 @@ def test_an_award_leaves_only_after_it_is_on_disk() -> None:
     assert [type(output) for output in alice.persisted(outputs)] == [Ask]
 
 
+def test_an_auction_given_up_before_its_award_awards_nothing() -> None:
+    """Also when the last bid comes only then; and its key is free for another."""
+    alice = Bench(ALICE)
+    offer = alice.hold(BOB, key="k")[BOB.node_id]
+    alice.node.cancel(77)
+    assert alice.node.outputs() == []
+    assert alice.node.next_deadline() == float("inf")
+    bob = Bench(BOB)
+    assert alice.reply(offer, given(bob.run(bob.ask(OFFER, offer.body), []))) == []
+    assert alice.hold(BOB, key="k").keys() == {BOB.node_id}
+
+
+def test_an_auction_given_up_while_its_award_is_written_stands() -> None:
+    """The epoch is taken: the record may be on disk already."""
+    alice = Bench(ALICE)
+    offer = alice.hold(BOB)[BOB.node_id]
+    bob = Bench(BOB)
+    writing = alice.reply(offer, given(bob.run(bob.ask(OFFER, offer.body), [])))
+    alice.node.cancel(77)
+    (award,) = alice.persisted(writing)
+    assert isinstance(award, Ask)
+    assert award.method == AWARDED
+
+
 def test_an_award_that_could_not_be_written_is_not_made() -> None:
     """The user hears why."""
     alice = Bench(ALICE)

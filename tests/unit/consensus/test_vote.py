@@ -150,6 +150,42 @@ def test_a_vote_that_cannot_be_is_refused_in_words(rules: dict[str, Any], names:
     assert world["alice"].disk == {}
 
 
+def test_a_vote_given_up_before_its_call_is_sent_never_is() -> None:
+    """Nobody has heard of it, nobody will, and its record goes."""
+    world = world_that_says(alice="yes", bob="yes", carol="no")
+    alice, asked = world["alice"], list[str]()
+    world["bob"].voter = lambda call: asked.append(call.question)
+    number = world.vote("alice")
+    assert alice.node is not None
+    alice.node.cancel(number)
+    world.pump(alice)
+    world.run_for(10)
+    assert asked == []
+    assert number not in alice.finished
+    assert alice.disk == {}
+
+
+def test_a_vote_given_up_while_electors_think_stands() -> None:
+    """Their ballots are promises, so they are counted."""
+    world = world_that_says(alice="yes", bob="yes", carol="yes")
+    alice, given_up = world["alice"], list[int]()
+
+    def give_up(_call: VoteCall) -> object:
+        assert alice.node is not None
+        assert number not in alice.finished
+        alice.node.cancel(number)
+        given_up.append(number)
+        return ["yes"]
+
+    world["bob"].voter = give_up
+    number = world.vote("alice", faulty=1)
+    world.run_for(10)
+    assert given_up == [number]
+    result = alice.finished[number].value
+    assert isinstance(result, VoteResult)
+    assert len(result.ballots) == 3
+
+
 # -- One elector, step by step
 
 

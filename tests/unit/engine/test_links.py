@@ -171,8 +171,10 @@ def test_the_connection_that_serves_is_not_the_one_that_goes() -> None:
 
 
 def _ask(bob: Bob, name: str, lost: list[str]) -> Errand:
-    def lose(_errand: Errand, reason: str, _now: float, *, sent: bool) -> None:
-        lost.append(f"{reason} {sent}")
+    def lose(
+        _errand: Errand, reason: str, _now: float, /, *, sent: bool, full: bool = False
+    ) -> None:
+        lost.append(f"{reason} {sent} {full}" if full else f"{reason} {sent}")
 
     errand = Errand(1, b"x" * 10, MIB, lambda _errand, _data, _now: None, lose)
     bob.links.send(node_id(name), errand, route=lambda _: Route((HERE,), None), now=bob.now)

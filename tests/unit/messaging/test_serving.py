@@ -13,7 +13,7 @@ from meshp2p.events import CapabilityInfo
 from meshp2p.ids import NodeId
 from meshp2p.messaging.serving import Serving
 from meshp2p.wire import limits, messages
-from meshp2p.wire.messages import RequestHead, ResponseHead
+from meshp2p.wire.messages import RequestHead, ResponseHead, unpack_error_untrusted
 
 ME, ALICE, MALLORY = (NodeId(bytes([n]) * 16) for n in (1, 2, 3))
 
@@ -115,6 +115,26 @@ def test_a_key_runs_once_however_often_it_is_asked() -> None:
     third, _ = callee.ask(key="order-7")
     assert [callee.answers[asked][1] for asked in (first, second, third)] == [b"done"] * 3
     assert callee.running == [job]
+
+
+def test_a_key_used_for_another_request_is_refused() -> None:
+    """Neither the first answer nor a second run would be what was asked for."""
+    callee = Callee()
+    first, job = callee.ask(key="order-7", body=b"seven apples")
+    early, _ = callee.ask(key="order-7", body=b"nine pears")
+    callee.ask(key="order-7", body=b"nine pears", flags=messages.FLAG_ONE_WAY)
+    assert job is not None
+    callee.serving.finished(job, messages.OK, b"done", now=0.0)
+    late, _ = callee.ask(key="order-7", body=b"nine pears")
+    again, _ = callee.ask(key="order-7", body=b"seven apples")
+
+    assert callee.running == [job]
+    for refused in (early, late):
+        head, body = callee.answers[refused]
+        assert (head.status, head.started) == (messages.REFUSED, False)
+        assert unpack_error_untrusted(body)[1] == ("the key 'order-7' was used for another request")
+    assert [callee.status(asked) for asked in (first, again)] == [messages.OK, messages.OK]
+    assert callee.serving.open_jobs == 0
 
 
 def test_nobody_can_make_us_forget_somebody_elses_keys() -> None:

@@ -218,7 +218,7 @@ def _check_forged(kind: str, forged: bytes, *, xx: bool) -> None:
 
     assert len(net.log) == before
     assert len(receiver.refused) == refused + 1
-    assert not receiver.endpoint.has_session(bob.id if receiver is alice else alice.id)
+    assert receiver.endpoint.path_of(bob.id if receiver is alice else alice.id) is None
 
 
 @BOTH
@@ -232,7 +232,7 @@ def test_somebody_else_at_the_address_is_refused(*, xx: bool) -> None:
 
     assert "somebody else answered at the member's address" in alice.refused
     assert carol.said == bob.said == []
-    assert not alice.endpoint.has_session(bob.id)
+    assert alice.endpoint.path_of(bob.id) is None
 
 
 def test_a_wrong_answer_does_not_spoil_the_right_one() -> None:
@@ -258,7 +258,7 @@ def test_a_key_without_a_credential_makes_no_session(*, xx: bool) -> None:
 
     assert bob.said == []
     assert len(bob.endpoint) == 0
-    assert not bob.endpoint.has_session(alice.id)
+    assert bob.endpoint.path_of(alice.id) is None
 
 
 @BOTH
@@ -347,7 +347,7 @@ def test_a_session_that_the_peer_never_confirms_is_given_up(*, xx: bool) -> None
     net.send(alice, bob, b"hello", route=route_to(bob, xx=xx))
     net.pass_time(30.0)
 
-    assert not alice.endpoint.has_session(bob.id)
+    assert alice.endpoint.path_of(bob.id) is None
     assert len(alice.endpoint) == len(bob.endpoint) == 0
     net.is_lost = lambda _: False
     net.send(alice, bob, b"hello again", route=route_to(bob, xx=xx))
@@ -611,7 +611,7 @@ def test_an_unconfirmed_session_is_never_used() -> None:
     net.settle()
 
     assert len(bob.endpoint) == 1
-    assert not bob.endpoint.has_session(alice.id)
+    assert bob.endpoint.path_of(alice.id) is None
     assert not bob.endpoint.reply(alice.id, b"secret", path=ELSEWHERE, now=net.now)
     net.send(bob, alice, b"secret")
     assert net.log[-1].kind == "INIT"
@@ -788,7 +788,7 @@ def test_forgotten_peers_meet_anew() -> None:
     """After `forget` the next word makes a new session, as if they had never met."""
     net, alice, bob = met()
     alice.endpoint.forget(bob.id)
-    assert not alice.endpoint.has_session(bob.id)
+    assert alice.endpoint.path_of(bob.id) is None
     net.send(alice, bob, b"again")
     net.send(bob, alice, b"yes")
 
@@ -817,7 +817,7 @@ def test_sessions_are_bounded_and_the_longest_idle_goes_first() -> None:
             net.send(busy, bob, b"still here")
 
     assert len(bob.endpoint) == limits.MAX_SESSIONS
-    assert bob.endpoint.has_session(busy.id)
+    assert bob.endpoint.path_of(busy.id) is not None
 
 
 def test_half_made_sessions_are_bounded() -> None:
@@ -835,7 +835,7 @@ def test_half_made_sessions_are_bounded() -> None:
         bob.endpoint.outputs()
 
     assert len(bob.endpoint) <= 1 + limits.MAX_PENDING_HANDSHAKES
-    assert bob.endpoint.has_session(friend.id)
+    assert bob.endpoint.path_of(friend.id) is not None
     net.nodes = [bob, friend]
     net.pass_time(60.0)
     assert len(bob.endpoint) == 1
