@@ -210,11 +210,7 @@ class Calls:
         try:
             raw_head, body = split_head_untrusted(data)
             head = ResponseHead.from_untrusted(raw_head)
-            if head.status == messages.OK:  # as `_receive_head`, without a detour
-                self._loads[request.peer] = head.load
-                self._succeed(request, body, now)
-            else:
-                self._receive_head(request, request.peer, head, body, now)
+            self._receive_head(request, request.peer, head, body, now)
         except WireError as error:
             self._core.counters["answer_malformed"] += 1
             request.sent = True
