@@ -128,7 +128,7 @@ class AsyncNode(Face):
     async def call(self, target: object, /, *args: object, **kwargs: Any) -> Any:  # noqa: ANN401  # the handler's answer
         """As `Node.call`; cancelling it tells the callee."""
         plan = verbs.plan_call(target, args, kwargs)
-        shell, host = self._shell or self._running, self._host
+        shell, host = self._running, self._host
         if host is not None:
             return plan.result(await wait_here(shell, host, plan.command))
         parked = Parked(shell)
