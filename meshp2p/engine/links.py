@@ -47,8 +47,13 @@ class Links:
         on_request: OnRequest,
         on_gone: Callable[[Link, str, Seconds], None],
         now: Seconds,
+        held: Held | None = None,
     ) -> None:
-        """Call `on_request` for each request, `on_gone` when a proved peer's stream ends."""
+        """Call `on_request` for each request, `on_gone` when a proved peer's stream ends.
+
+        Args:
+            held: What connections may hold together; as in `limits` if None.
+        """
         self._core = core
         self._door = door
         self._on_request = on_request
@@ -57,7 +62,7 @@ class Links:
         self._to: dict[NodeId, Link] = {}
         self._unproved = Unproved()
         self._proved = Proved()
-        self.held = Held()
+        self.held = Held() if held is None else held
         """What all connections make this node hold; for reading."""
         self._leaving: dict[StreamId, Link] = {}
         self._parting: dict[StreamId, Connection] = {}
@@ -214,7 +219,7 @@ class Links:
             # Not because we want to end it: until the other end has said so as well, a
             # request of its may be on the way, and would be lost with the connection.
             self._receive_farewell(link)
-        if self.held.half_received > limits.MAX_NODE_REASSEMBLY:
+        if self.held.half_received > self.held.most_half_received:
             self._relieve(now)
         return link.peer
 
@@ -361,9 +366,9 @@ class Links:
     def _relieve(self, now: Seconds) -> None:
         """Close those that make this node hold most, until it can bear the rest."""
         held = self.held
-        while held.half_received > limits.MAX_NODE_REASSEMBLY:
+        while held.half_received > held.most_half_received:
             self._end(self._largest("half_received"), "stream_overfull", _OVERFULL, now)
-        while held.unread > limits.MAX_NODE_UNREAD:
+        while held.unread > held.most_unread:
             self._end(self._largest("unread"), "stream_overfull", _OVERFULL, now)
 
     def _largest(self, what: str) -> Link:

@@ -22,24 +22,22 @@ from typing import Final, TypeAlias
 
 import attrs
 
-from meshp2p.config import Profile, for_profile
+from meshp2p.config import Profile
 from meshp2p.engine import Engine
 from meshp2p.ids import Seconds
-from meshp2p.simulation.charges import Charges
 from meshp2p.simulation.faults import Schedule, Timed
 from meshp2p.simulation.handlers import Agent
-from meshp2p.simulation.happening import Violation
 from meshp2p.simulation.invariants import look_at_rest, watch_all
 from meshp2p.simulation.liars import Liar
 from meshp2p.simulation.links import Conditions
 from meshp2p.simulation.run import Run
 from meshp2p.simulation.swarm import (
-    MOST_STEPS,
     Outcome,
     Plan,
     Scenario,
-    fallen,
     run_plan,
+    violation_of,
+    world_of,
 )
 from meshp2p.simulation.witness import START
 from meshp2p.simulation.workload import LONGEST, Workload, draw_errands
@@ -164,25 +162,9 @@ def _play(
     make_engine: Callable[..., Engine],
     prepare: Prepare | None,
 ) -> Outcome:
-    config = for_profile(plan.profile)
-    world = World(
-        plan.seed,
-        config,
-        conditions=plan.conditions,
-        charges=Charges() if plan.charged else None,
-        make_engine=make_engine,
-    )
-    world.most_events = MOST_STEPS
-    if prepare is not None:
-        prepare(world)
+    world = world_of(plan, make_engine, prepare)
     run = Run(f"claim of {script.name}", world, plan)
-    violation: Violation | None = None
-    try:
-        _perform(script, run, called)
-    except Violation as broken:
-        violation = broken
-    except Exception as error:  # noqa: BLE001  # nothing may leave an engine, whatever it is
-        violation = fallen(world, error)
+    violation = violation_of(world, lambda: _perform(script, run, called))
     return Played(
         seed=plan.seed,
         plan=plan,

@@ -192,6 +192,26 @@ def run_plan(
         prepare: Given the world before anything happens; registers watchers.
         most_steps: A run that takes more is ended: it would go on for ever.
     """
+    world = world_of(plan, make_engine, prepare, most_steps)
+    violation = violation_of(world, lambda: _play(world, plan, scenario))
+    return Outcome(
+        seed=plan.seed,
+        plan=plan,
+        violation=violation,
+        coverage=world.coverage,
+        simulated_seconds=world.elapsed,
+        events=world.events,
+        trace_hash=world.trace,
+    )
+
+
+def world_of(
+    plan: Plan,
+    make_engine: Callable[..., Engine],
+    prepare: Callable[[World], object] | None,
+    most_steps: int = MOST_STEPS,
+) -> World:
+    """The plan's world, in which nothing has happened yet."""
     world = World(
         plan.seed,
         for_profile(plan.profile),
@@ -202,22 +222,18 @@ def run_plan(
     world.most_events = most_steps
     if prepare is not None:
         prepare(world)
-    violation: Violation | None = None
+    return world
+
+
+def violation_of(world: World, act: Callable[[], None]) -> Violation | None:
+    """Do it; the promise that was broken meanwhile, or None."""
     try:
-        _play(world, plan, scenario)
+        act()
     except Violation as broken:
-        violation = broken
+        return broken
     except Exception as error:  # noqa: BLE001  # nothing may leave an engine, whatever it is
-        violation = fallen(world, error)
-    return Outcome(
-        seed=plan.seed,
-        plan=plan,
-        violation=violation,
-        coverage=world.coverage,
-        simulated_seconds=world.elapsed,
-        events=world.events,
-        trace_hash=world.trace,
-    )
+        return _fallen(world, error)
+    return None
 
 
 def _play(world: World, plan: Plan, scenario: str) -> None:
@@ -246,7 +262,7 @@ def _set_the_stage(world: World, plan: Plan) -> Workload:
     return workload
 
 
-def fallen(world: World, error: Exception) -> Violation:
+def _fallen(world: World, error: Exception) -> Violation:
     """An exception that came out of an engine, or out of the world itself."""
     where = traceback.extract_tb(error.__traceback__)[-1]
     text = f"{error!r} in {where.name}, {where.filename.rpartition('meshp2p/')[2]}:{where.lineno}"

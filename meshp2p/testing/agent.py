@@ -110,7 +110,7 @@ class Agent(AsyncNode):
                     self._shell = node._shell  # noqa: SLF001  # it is the same node, in all lives
                     task_status.started()
                     await node.run_forever()
-        except BaseException as error:
+        except BaseException as error:  # a crash cancels, and what unwinds may raise groups
             if process.is_alive or isinstance(error, KeyboardInterrupt):
                 raise
             # What the dead still utter is nobody's business.

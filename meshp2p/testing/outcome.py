@@ -70,7 +70,7 @@ def run_seed(plan: Plan, seed: int, args: tuple[object, ...], kwargs: dict[str, 
         recording = recorded(internet, files, title) if any(files) else nullcontext()
         with recording, seeded(seed), watchdog(clock, plan.patience):
             value = trio.run(_main, plan, internet, clock, args, kwargs, clock=clock)
-    except BaseException as raised:
+    except BaseException as raised:  # trio raises groups, also of Ctrl-C: each gets its note
         error = _reason(single(raised), clock)
         error.add_note(_replay(plan, seed, internet.now - START))
         if error is raised:

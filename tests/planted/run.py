@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -35,6 +35,12 @@ class Hunt:
     text: str
 
 
+def environment_of(folder: str, ours: Mapping[str, str]) -> dict[str, str]:
+    """What a hunt in a copy runs with: it is not measured, for the copy is gone afterwards."""
+    kept = {name: value for name, value in ours.items() if not name.startswith("COVERAGE_")}
+    return kept | {"PYTHONPATH": folder, "PYTHONDONTWRITEBYTECODE": "1"}
+
+
 def hunt(bug: Bug | None, seeds: range) -> Hunt:
     """Run the campaign on a copy with the bug, or without any, until a promise breaks."""
     with tempfile.TemporaryDirectory() as folder:
@@ -42,11 +48,10 @@ def hunt(bug: Bug | None, seeds: range) -> Hunt:
         if bug is not None:
             bug.plant(Path(folder))
         command = [sys.executable, str(HERE / "hunt.py"), str(seeds.start), str(seeds.stop)]
-        environment = {**os.environ, "PYTHONPATH": folder, "PYTHONDONTWRITEBYTECODE": "1"}
         done = subprocess.run(
             command,
             cwd=folder,
-            env=environment,
+            env=environment_of(folder, os.environ),
             capture_output=True,
             text=True,
             check=False,

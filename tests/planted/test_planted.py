@@ -11,7 +11,7 @@ import pytest
 
 from meshp2p.simulation.invariants import INVARIANTS
 from tests.planted.bugs import Bug, all_bugs, copy_package
-from tests.planted.run import hunt, judge
+from tests.planted.run import environment_of, hunt, judge
 
 BUGS = all_bugs()
 
@@ -58,3 +58,11 @@ def test_a_bug_that_is_found_by_another_invariant_is_not_good_enough() -> None:
     """Named beforehand means named beforehand."""
     bug = next(bug for bug in BUGS if bug.name == "no-replay-window")
     assert not judge(bug, hunt(None, range(1)))
+
+
+def test_copies_are_not_measured() -> None:
+    """A report of coverage would look for their lines, and fail since they are gone."""
+    measured = {"COVERAGE_PROCESS_START": "pyproject.toml", "COVERAGE_FILE": "x", "HOME": "/root"}
+    environment = environment_of("copy", measured)
+    assert environment["PYTHONPATH"] == "copy"
+    assert {name for name in environment if name in measured} == {"HOME"}

@@ -6,7 +6,6 @@ import random
 from itertools import count
 
 import attrs
-import pytest
 
 from meshp2p.config import loopback
 from meshp2p.effects import CloseStream
@@ -19,6 +18,7 @@ from meshp2p.ids import Address
 from meshp2p.transport import frame
 from meshp2p.transport.connection import Connection
 from meshp2p.transport.endpoint import Route
+from meshp2p.transport.held import Held
 from meshp2p.transport.multiplex import Arrival, ResetArrived
 from meshp2p.wire import limits
 from tests.issuing import CRYPTO, NOW, identity
@@ -31,7 +31,7 @@ HERE = Address("127.0.0.1", 7)
 class Bob:
     """A node's connections, what came in on them, and a clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, held: Held | None = None) -> None:
         who = identity("bob")
         self.core = Core(
             config=loopback(),
@@ -53,6 +53,7 @@ class Bob:
             on_request=self._hear,
             on_gone=lambda _link, reason, _now: self.gone.append(reason),
             now=0.0,
+            held=held,
         )
         self.now = 0.0
         self._streams = count(2, 2)
@@ -184,12 +185,9 @@ def _ask(bob: Bob, name: str, lost: list[str]) -> Errand:
 # --- how much ------------------------------------------------------------------
 
 
-def test_half_received_bodies_of_all_connections_are_bounded_together(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_half_received_bodies_of_all_connections_are_bounded_together() -> None:
     """The connection that holds most is closed; who holds little does not notice."""
-    monkeypatch.setattr(limits, "MAX_NODE_REASSEMBLY", 20 * PIECE)
-    bob = Bob()
+    bob = Bob(Held(most_half_received=20 * PIECE))
     carol, mallory, mallet = bob.meet("carol"), bob.meet("mallory"), bob.meet("mallory")
     carol.begin(1, pieces=2)
     for stream in range(3, 9, 2):
@@ -199,19 +197,16 @@ def test_half_received_bodies_of_all_connections_are_bounded_together(
 
     assert not mallory.stands
     assert carol.stands
-    assert bob.links.held.half_received <= limits.MAX_NODE_REASSEMBLY
+    assert bob.links.held.half_received <= 20 * PIECE
     assert bob.core.counters["stream_overfull"] == 1
     carol.end.mux._queue_control(frame.DATA | frame.END, 1, b"")  # noqa: SLF001
     carol.settle()
     assert [stream for _, stream in bob.requests] == [1]
 
 
-def test_unread_answers_of_all_connections_are_bounded_together(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_unread_answers_of_all_connections_are_bounded_together() -> None:
     """Who reads least goes first, and what it held is free again at once."""
-    monkeypatch.setattr(limits, "MAX_NODE_UNREAD", 4 * MIB)
-    bob = Bob()
+    bob = Bob(Held(most_unread=4 * MIB))
     carol, mallory = bob.meet("carol"), bob.meet("mallory")
     for caller, asks in ((carol, 1), (mallory, 6)):
         for _ in range(asks):
