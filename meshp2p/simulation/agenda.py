@@ -6,10 +6,14 @@ from collections import defaultdict
 from collections.abc import Callable
 from heapq import heappop, heappush
 from itertools import count
-from typing import Final
+from typing import Final, TypeAlias, TypeVarTuple
 
 from meshp2p.ids import Seconds
 from meshp2p.simulation.witness import START, Witness
+
+_Given = TypeVarTuple("_Given")
+_Event: TypeAlias = tuple[Seconds, int, Callable[..., object], tuple[object, ...]]
+"""When, after which others of that moment, what, and with which arguments."""
 
 _MOST_AT_ONCE: Final = 100_000
 """Steps without time going on: more means that something goes round in circles."""
@@ -26,20 +30,30 @@ class Agenda(Witness):
         """Steps taken so far."""
         self.most_events: int | None = None
         """Of a run that takes more steps, something is wrong; None for no limit."""
-        self._heap: list[tuple[Seconds, int, Callable[[], None]]] = []
+        self._heap: list[_Event] = []
         self._order = count()
         self._in_order: defaultdict[object, Seconds] = defaultdict(float)
         self._at_once = 0
 
-    def after(self, seconds: Seconds, act: Callable[[], None]) -> None:
-        """Do something later."""
-        heappush(self._heap, (self.now + seconds, next(self._order), act))
+    def after(
+        self,
+        seconds: Seconds,
+        act: Callable[[*_Given], object],
+        *given: *_Given,
+    ) -> None:
+        """Do something later; what is given is handed to it."""
+        heappush(self._heap, (self.now + seconds, next(self._order), act, given))
 
-    def at_time(self, when: Seconds, act: Callable[[], None]) -> None:
+    def at_time(
+        self,
+        when: Seconds,
+        act: Callable[[*_Given], object],
+        *given: *_Given,
+    ) -> None:
         """Do something at a moment; of two at once, the one that was asked for first."""
-        heappush(self._heap, (when, next(self._order), act))
+        heappush(self._heap, (when, next(self._order), act, given))
 
-    def after_in_order(self, queue: object, seconds: Seconds, act: Callable[[], None]) -> None:
+    def after_in_order(self, queue: object, seconds: Seconds, act: Callable[[], object]) -> None:
         """Do something later, and later than all that was put into the same queue before."""
         when = max(self.now + seconds, self._in_order[queue])
         self._in_order[queue] = when
@@ -51,7 +65,7 @@ class Agenda(Witness):
         Raises:
             Violation: A promise is broken, or the run goes round in circles.
         """
-        when, _, act = heappop(self._heap)
+        when, _, act, given = heappop(self._heap)
         if when > self.now:
             self.now = when
             self._at_once = 0
@@ -62,7 +76,7 @@ class Agenda(Witness):
         self.events += 1
         if self.most_events is not None and self.events > self.most_events:
             self.violate("endless", f"more than {self.most_events} steps")
-        act()
+        act(*given)
         for check in self.after_each:
             check()
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import inf, nextafter
+from typing import Protocol
 
 import attrs
 
 from meshp2p.ids import Seconds
 from meshp2p.simulation.witness import UNIX
+
+
+class Time(Protocol):
+    """Whatever knows the virtual time."""
+
+    now: Seconds
 
 
 @attrs.frozen
@@ -36,7 +42,7 @@ class Clock:
         skews: What is wrong with the wall clock, by the number of the fault.
     """
 
-    _virtual: Callable[[], Seconds]
+    _time: Time
     slept: Seconds = attrs.field(default=0.0, init=False)
     skews: dict[int, Skew] = attrs.field(factory=dict, init=False)
     _sleeps: int = attrs.field(default=0, init=False)
@@ -45,13 +51,13 @@ class Clock:
     @property
     def monotonic(self) -> Seconds:
         """What deadlines of its processes are measured with."""
-        now = self._virtual() if self._asleep_since is None else self._asleep_since
+        now = self._time.now if self._asleep_since is None else self._asleep_since
         return now - self.slept
 
     @property
     def unix(self) -> float:
         """What its wall clock shows."""
-        now = self._virtual()
+        now = self._time.now
         wrong = sum(skew.by + skew.drift * (now - skew.since) for skew in self.skews.values())
         return UNIX + now + wrong
 
@@ -75,12 +81,12 @@ class Clock:
     def sleep(self) -> None:
         """The monotonic clock stops; sleeps nest."""
         if not self._sleeps:
-            self._asleep_since = self._virtual()
+            self._asleep_since = self._time.now
         self._sleeps += 1
 
     def wake(self) -> None:
         """End one sleep; after the last it goes on, knowing nothing of the time between."""
         self._sleeps -= 1
         if not self._sleeps and self._asleep_since is not None:
-            self.slept += self._virtual() - self._asleep_since
+            self.slept += self._time.now - self._asleep_since
             self._asleep_since = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import attrs
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from meshp2p.simulation.world import World
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class _Sent:
     """One datagram under way.
 
@@ -55,7 +56,7 @@ class Datagrams:
         if target is not None:
             sent = _Sent(sender, source, to, data, number, sender.life)
             link = (sender.name, target.name)
-            world.links.send_datagram(link, lambda: self._arrive(sent, target), len(data))
+            world.links.send_datagram(link, partial(self._arrive, sent, target), len(data))
 
     def _arrive(self, sent: _Sent, target: Node) -> None:
         world = self._world
@@ -64,7 +65,7 @@ class Datagrams:
         elif target.has_power:
             back = (target.name, sent.sender.name)
             world.tell("refuse", target.name, what="datagram", to=back[1], id=sent.number)
-            world.links.send_datagram(back, lambda: self._refuse(sent))
+            world.links.send_datagram(back, partial(self._refuse, sent))
 
     def _refuse(self, sent: _Sent) -> None:
         """ICMP reaches whoever sent to a closed port, if that process is still there."""

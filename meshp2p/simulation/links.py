@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable
+from functools import partial
 from typing import Final, TypeAlias
 
 import attrs
@@ -17,7 +18,7 @@ from meshp2p.simulation.dice import Draws
 from meshp2p.simulation.latency import AnyLatency, Uniform, as_latency
 from meshp2p.simulation.packets import DROP, Deliver, Kind, Link, Packet, Rule
 
-Act: TypeAlias = Callable[[], None]
+Act: TypeAlias = Callable[[], object]
 Dropped: TypeAlias = Callable[[Link, Kind, int, str], None]
 """Told of link, kind, bytes and reason of everything that is lost."""
 
@@ -82,7 +83,7 @@ class Links:
     """All links of a world.
 
     Args:
-        after: `after(seconds, act)` does something later.
+        after: `after(seconds, act, *given)` calls something later with what is given.
         clock: The moment now.
         coverage: Counts what really befell packets.
         dropped: Told of everything that is lost.
@@ -91,7 +92,7 @@ class Links:
     def __init__(
         self,
         seed: int,
-        after: Callable[[Seconds, Act], None],
+        after: Callable[..., None],
         clock: Callable[[], Seconds],
         *,
         coverage: Counter[str] | None = None,
@@ -131,7 +132,7 @@ class Links:
         self._special.clear()
         self._refresh()
 
-    def add(self, rule: Rule) -> Act:
+    def add(self, rule: Rule) -> Callable[[], None]:
         """Ask this rule too; what is returned takes it away again."""
         self._rules.append(rule)
         self._refresh()
@@ -176,23 +177,21 @@ class Links:
     def send_datagram(self, link: Link, deliver: Act, size: int = 0) -> None:
         """Perhaps deliver, perhaps twice, after the link's delay."""
         way = self._way(link)
-        way.datagrams += 1
-        number = way.datagrams
+        number = way.datagrams = way.datagrams + 1
         fate = self._fate(way, "datagram", number, size)
         if fate is None:
             return
-
-        def go() -> None:
-            after, again = fate
-            self._after(after, lambda: self._arrive(way, number, deliver))
-            for extra in again:
-                self._after(after + extra, deliver)
-
         if way.held:
             self.coverage["hold"] += 1
-            way.kept.append(go)
+            way.kept.append(partial(self._go, way, number, fate, deliver))
         else:
-            go()
+            self._go(way, number, fate, deliver)
+
+    def _go(self, way: _Way, number: int, fate: _Fate, deliver: Act) -> None:
+        after, again = fate
+        self._after(after, self._arrive, way, number, deliver)
+        for extra in again:
+            self._after(after + extra, deliver)
 
     def _arrive(self, way: _Way, number: int, deliver: Act) -> None:
         if number < way.newest:
@@ -213,7 +212,7 @@ class Links:
         while lane.waiting:
             if way.held:
                 self.coverage["hold"] += 1
-                way.kept.append(lambda: self._send_next(lane))
+                way.kept.append(partial(self._send_next, lane))
                 return
             deliver, size = lane.waiting[0]
             if not lane.resends:
@@ -224,7 +223,7 @@ class Links:
             if fate is None:
                 pause = _RESEND * 2 ** min(lane.resends, _MOST_DOUBLINGS)
                 lane.resends += 1
-                self._after(pause, lambda: self._send_next(lane))
+                self._after(pause, self._send_next, lane)
                 return
             lane.waiting.popleft()
             lane.resends = 0

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from meshp2p.config import Config
-from meshp2p.effects import Effect, StreamId
+from meshp2p.effects import StreamId
 from meshp2p.engine import Engine
 from meshp2p.errors import Closed
 from meshp2p.events import Log, MemberEvent
@@ -50,7 +50,7 @@ class Node(Sight):
         """Whether it is an impostor with another's keys: no promise binds it, nobody looks."""
         self.address = origins.address
         self.disk = Disk()
-        self.clock = Clock(lambda: world.now)
+        self.clock = Clock(world)
         self.life = 0
         self.events: list[MemberEvent] = []
         self.logs: list[Log] = []
@@ -60,7 +60,8 @@ class Node(Sight):
         """CPU time that every input takes, besides what `Charges` say."""
         self._process: Process | None = None
         self._identity: NodeIdentity | None = None
-        self._performer = Performer(self, world)
+        self.performer = Performer(self, world)
+        """Does what its engines ask for."""
 
     def __repr__(self) -> str:
         return f"<{self.name}, life {self.life}>"
@@ -176,8 +177,7 @@ class Node(Sight):
         world.tell("join" if self.life == 1 else "restart", self.name, life=self.life)
         self._keep_reading_wall_clock(self._process)
         if not self.is_guest:
-            process = self._process
-            world.after(_RENEW_LOOK, lambda: self._keep_renewing(process))
+            world.after(_RENEW_LOOK, self._keep_renewing, self._process)
         self.feed(lambda engine, now: engine.begin(now=now))
 
     def crash(self, *, silent: bool = False, kept: int = 0, disk: Left = "unsynced_lost") -> None:
@@ -219,7 +219,7 @@ class Node(Sight):
             end.closed = True
         self.life += 1
         self._process = None
-        self._performer.pending.clear()
+        self.performer.pending.clear()
         self.jobs.crash()
 
     def pause(self) -> None:
@@ -245,12 +245,12 @@ class Node(Sight):
     def _keep_reading_wall_clock(self, process: Process) -> None:
         if not process.has_ended:
             self.read_wall_clock()
-            self._world.after(_WALL_CLOCK_EVERY, lambda: self._keep_reading_wall_clock(process))
+            self._world.after(_WALL_CLOCK_EVERY, self._keep_reading_wall_clock, process)
 
     def _keep_renewing(self, process: Process) -> None:
         if not process.has_ended:
             process.feed(self._renew)
-            self._world.after(_RENEW_LOOK, lambda: self._keep_renewing(process))
+            self._world.after(_RENEW_LOOK, self._keep_renewing, process)
 
     def _renew(self, engine: Engine, now: Seconds) -> None:
         trouble = renew_if_due(engine, self._origins.crypto, unix=self.clock.unix, now=now)
@@ -283,7 +283,7 @@ class Node(Sight):
         """
         process = self.process
         number = act(process.engine, self.now)
-        pending = self._performer.pending[number] = Pending(number, self._world.now)
+        pending = self.performer.pending[number] = Pending(number, self._world.now)
         self._world.tell("call", self.name, call=number)
         process.after_input()
         return pending
@@ -303,7 +303,3 @@ class Node(Sight):
         """An input to this very process, after a while."""
         if self._process is not None:
             self._process.later(seconds, act)
-
-    def perform(self, process: Process, effect: Effect) -> None:
-        """Do what the engine asks for."""
-        self._performer.perform(process, effect)

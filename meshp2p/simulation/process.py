@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -31,6 +32,8 @@ class Process:
     Args:
         halts: How many reasons it has to stand still; a machine may sleep already.
         owed: Seconds of CPU time that its work took and that were not spent yet.
+        _touched: Whether the engine had to do with anybody since it was asked for effects.
+        _due: What it answered when it was asked for its deadline after its last input.
     """
 
     _node: Node
@@ -41,10 +44,12 @@ class Process:
     has_ended: bool = attrs.field(default=False, init=False)
     halts: int = attrs.field(default=0, kw_only=True)
     owed: Seconds = attrs.field(default=0.0, init=False)
-    _undone: list[Effect] = attrs.field(factory=list, init=False)
+    _undone: Sequence[Effect] = attrs.field(default=(), init=False)
     _busy: bool = attrs.field(default=False, init=False)
     _backlog: deque[Input] = attrs.field(factory=deque, init=False)
     _datagrams_waiting: int = attrs.field(default=0, init=False)
+    _touched: bool = attrs.field(default=False, init=False)
+    _due: Seconds = attrs.field(default=inf, init=False)
     _wakes_at: Seconds = attrs.field(default=inf, init=False)
     _told_at: Seconds = attrs.field(default=-inf, init=False)
     _accepted: int = attrs.field(default=0, init=False)
@@ -83,22 +88,29 @@ class Process:
                 self._world.tell("drop", sender, to=to, what=what, len=size, id=number, why="queue")
             return
         self._datagrams_waiting += 1
+        self.feed(partial(self._read, data, source, sender, number))
 
-        def read(engine: Engine, now: Seconds) -> None:
-            self._datagrams_waiting -= 1
-            world = self._world
-            world.note(self._node, "datagram", data)
-            if world.watchers:
-                world.tell_received(self._node, sender, "datagram", len(data), number)
-            if world.charges is not None:
-                self.owed += world.charges.datagram
-            engine.receive_datagram(data, source, now=now)
-
-        self.feed(read)
+    def _read(
+        self,
+        data: bytes,
+        source: Address,
+        sender: str,
+        number: int,
+        engine: Engine,
+        now: Seconds,
+    ) -> None:
+        self._datagrams_waiting -= 1
+        world = self._world
+        world.note(self._node, "datagram", data)
+        if world.watchers:
+            world.tell_received(self._node, sender, "datagram", len(data), number)
+        if world.charges is not None:
+            self.owed += world.charges.datagram
+        engine.receive_datagram(data, source, now=now)
 
     def later(self, seconds: Seconds, act: Input) -> None:
         """An input after a while."""
-        self._world.after(seconds, lambda: self.feed(act))
+        self._world.after(seconds, self.feed, act)
 
     def _take(self, act: Input) -> None:
         act(self.engine, self._node.clock.monotonic)
@@ -112,7 +124,8 @@ class Process:
 
     def after_input(self) -> None:
         """Perform what the engine asks for, once the work that led to it is done."""
-        if not self._is_free():
+        if self.has_ended or self.halts or self._busy:
+            self._touched = True
             return
         self._undone = self._asked()
         if not self._node.is_twin:
@@ -151,40 +164,44 @@ class Process:
     def _is_free(self) -> bool:
         return not (self.has_ended or self.halts or self._busy)
 
-    def _asked(self) -> list[Effect]:
+    def _asked(self) -> Sequence[Effect]:
         """What the engine asks for, shown to whoever watches."""
+        self._touched = False
         effects = self.engine.effects()
-        if not self._node.is_twin:
-            for look in self._world.on_effect:
-                for effect in effects:
-                    look(self._node, effect)
+        if effects and not self._node.is_twin:
+            for look in self._world.on_effects:
+                look(self._node, effects)
         return effects
 
     def _perform(self) -> None:
         """Effects in their order; then write; then set the clock."""
-        node = self._node
-        effects, self._undone = self._undone, []
+        perform = self._node.performer.perform
+        effects, self._undone = self._undone, ()
         while effects or self.dirty:
             for effect in effects:
-                node.perform(self, effect)
-            dirty, self.dirty = list(self.dirty), {}
-            for stream in dirty:
-                if stream in self.streams:
-                    self._world.streams.pump(self.streams[stream])
-            effects = self._asked()
+                perform(self, effect)
+            if self.dirty:
+                self._pump()
+            effects = self._asked() if self._touched else ()
         self._arm()
+
+    def _pump(self) -> None:
+        dirty, self.dirty = self.dirty, {}
+        for stream in dirty:
+            if stream in self.streams:
+                self._world.streams.pump(self.streams[stream])
 
     # --- time ------------------------------------------------------------------
 
     def _arm(self) -> None:
-        due = self.engine.next_deadline()
+        due = self._due = self.engine.next_deadline()
         if due <= self._told_at:
             self._world.violate("deadlines", "a deadline stays due", (self._node.name,))
         self._told_at = -inf  # other inputs may want something done at once
         if due < self._wakes_at and not self.has_ended:
             self._wakes_at = due
             when = self._node.clock.virtual(due)
-            self._world.at_time(max(when, self._world.now), lambda: self._wake(due))
+            self._world.at_time(max(when, self._world.now), self._wake, due)
 
     def _wake(self, due: Seconds) -> None:
         if self.has_ended or self._wakes_at != due:
@@ -194,11 +211,14 @@ class Process:
             self._arm()
 
     def _look_at_clock(self) -> bool:
-        """Tell the engine of a deadline that is due; False if none is."""
-        engine, now = self.engine, self._node.clock.monotonic
-        if engine.next_deadline() > now:
+        """Tell the engine of a deadline that is due; False if none is.
+
+        It was asked for its deadline when its last input was done.
+        """
+        now = self._node.clock.monotonic
+        if self._due > now:
             return False
-        engine.receive_deadline(now=now)
+        self.engine.receive_deadline(now=now)
         world, node = self._world, self._node
         world.note(node, "deadline", b"")
         if world.watchers:
@@ -218,4 +238,5 @@ class Process:
         """What the engine wants to write; nothing while the process stands still."""
         if self.has_ended or self.halts:
             return b""
+        self._touched = True
         return self.engine.stream_bytes(stream, at_most, now=self.now)

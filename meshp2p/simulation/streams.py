@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
@@ -74,10 +75,10 @@ class Streams:
             return
         target, remote = found
         if target is None:
-            world.after(_REFUSAL, lambda: self._tell_closed(end, "connection refused"))
+            world.after(_REFUSAL, self._tell_closed, end, "connection refused")
             return
         end.lane.link = (end.node.name, target.name)
-        world.links.send_in_order(end.lane, lambda: self._arrive(end, target, remote))
+        world.links.send_in_order(end.lane, partial(self._arrive, end, target, remote))
 
     def _arrive(self, end: End, target: Node, remote: Address) -> None:
         if not end.is_live or not target.has_power:
@@ -86,14 +87,14 @@ class Streams:
         if not target.is_running:
             self._world.tell("refuse", target.name, what="stream", to=end.node.name)
             self._world.links.send_in_order(
-                lane, lambda: self._tell_closed(end, "connection refused")
+                lane, partial(self._tell_closed, end, "connection refused")
             )
             return
         process = target.process
         other = End(target, process, process.next_accepted(), lane, other=end)
         process.streams[other.stream] = other
         process.feed(lambda engine, now: engine.stream_accepted(other.stream, remote, now=now))
-        self._world.links.send_in_order(lane, lambda: self._opened(end, other))
+        self._world.links.send_in_order(lane, partial(self._opened, end, other))
 
     def _opened(self, end: End, other: End) -> None:
         if end.is_live:
@@ -132,25 +133,25 @@ class Streams:
         if world.watchers:
             to, size = other.node.name, len(piece)
             world.tell("send", end.node.name, to=to, what="stream", len=size, id=number)
-
-        def deliver() -> None:
-            if other.is_live:
-                sent = (piece, number)
-                other.process.feed(lambda engine, now: self._read(engine, end, other, sent, now))
-            elif not other.node.has_power and end.is_live:
-                world.after(_RESEND, deliver)
-            elif other.process.has_ended:  # a kernel that knows no such connection
-                lane = Lane((other.node.name, end.node.name))
-                world.links.send_in_order(lane, lambda: self._tell_closed(end, "connection reset"))
-
+        deliver = partial(self._deliver, end, other, (piece, number))
         world.links.send_in_order(end.lane, deliver, len(piece))
 
-    def _read(self, engine: Engine, end: End, other: End, sent: _Sent, now: float) -> None:
+    def _deliver(self, end: End, other: End, sent: _Sent) -> None:
+        world = self._world
+        if other.is_live:
+            other.process.feed(partial(self._read, end, other, sent))
+        elif not other.node.has_power and end.is_live:
+            world.after(_RESEND, self._deliver, end, other, sent)
+        elif other.process.has_ended:  # a kernel that knows no such connection
+            lane = Lane((other.node.name, end.node.name))
+            world.links.send_in_order(lane, partial(self._tell_closed, end, "connection reset"))
+
+    def _read(self, end: End, other: End, sent: _Sent, engine: Engine, now: float) -> None:
         piece, number = sent
         end.in_flight -= len(piece)
         if end.full and end.in_flight < _WINDOW:
             end.full = False
-            self._world.after(_REFUSAL, lambda: self._more(end))
+            self._world.after(_REFUSAL, self._more, end)
         if other.closed:
             return
         world, node = self._world, other.node
@@ -185,7 +186,7 @@ class Streams:
     def _say_closed(self, end: End, reason: str) -> None:
         other = end.other
         if other is not None:
-            self._world.links.send_in_order(end.lane, lambda: self._tell_closed(other, reason))
+            self._world.links.send_in_order(end.lane, partial(self._tell_closed, other, reason))
 
     def _tell_closed(self, end: End, reason: str) -> None:
         if not end.is_live:

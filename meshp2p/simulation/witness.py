@@ -42,8 +42,8 @@ class Witness(ABC):
         """How often each kind of fault really did something."""
         self.on_transition: list[Callable[[Node], None]] = []
         """Called after every single input of one engine: its effects are taken, time stands."""
-        self.on_effect: list[Callable[[Node, Effect], None]] = []
-        """Called with every effect that an engine asks for, before it is performed."""
+        self.on_effects: list[Callable[[Node, Sequence[Effect]], None]] = []
+        """Called with all effects that an engine asks for at once, before they are performed."""
         self.after_each: list[Callable[[], None]] = []
         """Called after every step; raise `Violation` to stop."""
         self.on_running: list[Callable[[Node, Ran], None]] = []
@@ -75,8 +75,7 @@ class Witness(ABC):
 
     def note(self, node: Node, what: str, data: bytes) -> None:
         """Add one thing that happened to the trace's hash."""
-        self._trace.update(f"{self.now!r} {node.name} {what} {len(data)} ".encode())
-        self._trace.update(data)
+        self._trace.update(f"{self.now!r} {node.name} {what} {len(data)} ".encode() + data)
 
     @property
     def trace(self) -> str:

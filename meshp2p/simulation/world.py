@@ -80,6 +80,8 @@ class World(Troubles):
         self.streams = Streams(self)
         self._by_address: dict[Address, Node] = {}
         self._keys: dict[tuple[str, str], MeshKeys] = {}
+        self._restless: Node | None = None
+        """Whose view was not as it should be when that was last asked."""
 
     # --- who is there ----------------------------------------------------------
 
@@ -265,8 +267,12 @@ class World(Troubles):
 
     def is_quiet(self) -> bool:
         """Whether each running node sees exactly the running ones of its mesh, all alive."""
-        there = self._there()
-        return all(self._is_right(node, there) for node in self.running)
+        there, known = self._there(), self._restless
+        if known is not None and known.is_running and not self._is_right(known, there):
+            return False  # the same one as last time: nobody else need be asked
+        restless = (node for node in self.running if not self._is_right(node, there))
+        self._restless = next(restless, None)
+        return self._restless is None
 
     def _there(self) -> Mapping[bytes, set[str]]:
         there: defaultdict[bytes, set[str]] = defaultdict(set)
@@ -276,9 +282,11 @@ class World(Troubles):
         return there
 
     def _is_right(self, node: Node, there: Mapping[bytes, set[str]]) -> bool:
-        present = {member.handle for member in node.members if member.state in ("alive", "suspect")}
+        members = node.members
+        alive = {member.handle for member in members if member.state == "alive"}
+        suspect = {member.handle for member in members if member.state == "suspect"}
         expected = there.get(node.keys.group_id, set()) | ({node.name} if node.is_guest else set())
-        return present == node.handles == expected
+        return alive == expected and suspect <= alive
 
     # --- what nodes do -----------------------------------------------------------
 

@@ -37,7 +37,7 @@ class VirtualMachine:
         """Its own: two machines with one loopback address could not be kept apart."""
         self.public = (f"10.0.{last}", f"fd00::{number:x}")
         self.hosts = (self.loopback, SHARED, *self.public)
-        self.clock = Clock(lambda: internet.now)
+        self.clock = Clock(internet)
         self.slots = Slots(self)
         self.has_power = True
         self.slowness: Seconds = 0.0

@@ -50,8 +50,8 @@ class Scene:
 
     def ask_for(self, node: Node, effect: Effect) -> None:
         """As if the node's engine had asked for an effect."""
-        for look in self.world.on_effect:
-            look(node, effect)
+        for look in self.world.on_effects:
+            look(node, [effect])
 
     def announce(self, node: Node, event: Event) -> None:
         """As if the node's engine had told its application."""

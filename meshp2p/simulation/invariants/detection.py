@@ -87,7 +87,6 @@ class Refutes(Invariant):
         super().__init__(lookout)
         self._accused: dict[str, tuple[tuple[int, int], Seconds]] = {}
         lookout.ears.on_belief.append(self._belief)
-        lookout.on_input.append(self._input)
 
     def _belief(self, believer: NodeId, _public: bytes, data: bytes) -> None:
         if not data.startswith(DOMAIN):
@@ -97,12 +96,16 @@ class Refutes(Invariant):
             accusation = Accusation.from_bytes_untrusted(payload + bytes(SIGNATURE_BYTES))
             node = self.lookout.node_of(believer)
             if accusation.subject == believer and node is not None and node.is_running:
+                if not self._accused:
+                    self.lookout.on_input.append(self._input)
                 self._accused.setdefault(node.name, (accusation.version, node.now))
 
     def _input(self, outlook: Outlook) -> None:
         accused = self._accused.get(outlook.name)
         if accused is not None:
             self._object(outlook, *accused)
+        if not self._accused:
+            self.lookout.on_input.remove(self._input)
 
     def _object(self, outlook: Outlook, version: tuple[int, int], heard_at: Seconds) -> None:
         own = inside.own_record_of(outlook.engine)

@@ -13,6 +13,7 @@ from meshp2p.consensus.lot import Lot
 from meshp2p.engine import Engine
 from meshp2p.gossip.own import OwnRecord
 from meshp2p.gossip.probe import Probe
+from meshp2p.gossip.timers import Timers
 from meshp2p.gossip.view import View
 from meshp2p.ids import NodeId, Seconds
 from meshp2p.messaging.requests import Request
@@ -21,7 +22,7 @@ from meshp2p.wire import limits
 
 
 def view_of(engine: Engine) -> View:
-    """Its list of members, with versions and signatures."""
+    """Its list of members, with versions and signatures; the same for all its life."""
     return engine._swim._parts.view
 
 
@@ -128,6 +129,6 @@ def seen_at(engine: Engine, member: NodeId) -> Seconds | None:
     return None if row is None else row.last_seen
 
 
-def gossip_due(engine: Engine) -> Seconds:
-    """When its membership wants to be woken."""
-    return engine._swim._parts.timers.next()
+def timers_of(engine: Engine) -> Timers:
+    """When its membership wants to be woken, and for what; the same for all its life."""
+    return engine._swim._parts.timers

@@ -159,12 +159,12 @@ class TimePasses(Invariant):
         super().__init__(lookout)
         self._at: Seconds = -1.0
         self._inputs: dict[str, int] = {}
-        lookout.on_input.append(self._input)
+        lookout.on_another.append(self._another)
 
-    def _input(self, outlook: Outlook) -> None:
+    def _another(self, outlook: Outlook) -> None:
         if self._at != self.world.now:
             self._at = self.world.now
             self._inputs.clear()
-        count = self._inputs[outlook.name] = self._inputs.get(outlook.name, 0) + 1
+        count = self._inputs[outlook.name] = self._inputs.get(outlook.name, 1) + 1
         if count > _AT_ONCE:
             self.violate(f"{outlook.name} had {count} inputs at one moment", outlook.name)

@@ -8,7 +8,7 @@ is found is told to whoever asked for it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from math import inf
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -20,9 +20,12 @@ from meshp2p.events import MemberEvent, State
 from meshp2p.gossip.member import Row
 from meshp2p.gossip.record import Record
 from meshp2p.gossip.suspicion import Suspicion
+from meshp2p.gossip.timers import Timers
+from meshp2p.gossip.view import View
 from meshp2p.ids import NodeId, Seconds, show_id
 from meshp2p.simulation.invariants import inside
 from meshp2p.simulation.invariants.overheard import Ears, Overheard
+from meshp2p.simulation.invariants.statement import Statements
 from meshp2p.simulation.nodes import Node
 from meshp2p.simulation.world import World
 
@@ -68,6 +71,10 @@ class Outlook:
     life: int
     engine: Engine
     began: Seconds
+    name: str = attrs.field(init=False)
+    view: View = attrs.field(init=False)
+    timers: Timers = attrs.field(init=False)
+    ack_timeout: Seconds = attrs.field(init=False)
     glimpses: dict[NodeId, Glimpse] = attrs.field(factory=dict)
     woke_at: Seconds = -inf
     stall: Seconds = 0.0
@@ -78,15 +85,16 @@ class Outlook:
     unread: int = 0
     look_at: Seconds = -inf
 
-    @property
-    def name(self) -> str:
-        """Of its node."""
-        return self.node.name
+    def __attrs_post_init__(self) -> None:
+        self.name = self.node.name
+        self.view = inside.view_of(self.engine)
+        self.timers = inside.timers_of(self.engine)
+        self.ack_timeout = self.engine.config.ack_timeout
 
     @property
     def now(self) -> Seconds:
         """On its monotonic clock."""
-        return self.node.now
+        return self.node.clock.monotonic
 
 
 OnRow: TypeAlias = Callable[[Outlook, NodeId, Glimpse | None, Glimpse | None], None]
@@ -111,17 +119,21 @@ class Lookout:
         """By name, the newest life of each node that had an input."""
         self.on_row: list[OnRow] = []
         self.on_input: list[Callable[[Outlook], None]] = []
-        """Told after every input."""
+        """Told after every input; whoever waits for something is there only meanwhile."""
+        self.on_another: list[Callable[[Outlook], None]] = []
+        """Told after every input that is not the first of its moment."""
         self.on_look: list[Callable[[Outlook], None]] = []
         """Told of a node now and then, for what no change announces."""
         self._on_effect: defaultdict[type, list[Callable[[Outlook, Any], None]]]
         self._on_effect = defaultdict(list)
         self._names: dict[NodeId, str] = {}
+        self.statements = Statements(world)
+        """What members promise each other under their signatures."""
         self.ears = Ears()
         """What is told of the mathematics of nodes that start from now on."""
         self._make_engine = world.make_engine
         world.make_engine = self._make_overheard
-        world.on_effect.append(self._effect)
+        world.on_effects.append(self._effects)
         world.on_transition.append(self._transition)
         self.hear(MemberEvent, self._member_event)
 
@@ -155,7 +167,7 @@ class Lookout:
     def outlook(self, node: Node) -> Outlook:
         """What the present life of a running node has shown."""
         outlook = self.outlooks.get(node.name)
-        if outlook is None or outlook.engine is not node.engine:
+        if outlook is None or outlook.life != node.life or outlook.node is not node:
             outlook = Outlook(node, node.life, node.engine, node.now)
             self.outlooks[node.name] = outlook
         return outlook
@@ -169,14 +181,13 @@ class Lookout:
 
     # --- what happens --------------------------------------------------------
 
-    def _effect(self, node: Node, effect: Effect) -> None:
+    def _effects(self, node: Node, effects: Sequence[Effect]) -> None:
         if node.name in self.world.byzantine:
             return
-        said = effect.event if type(effect) is Announce else effect
-        listeners = self._on_effect.get(type(said))
-        if listeners:
-            outlook = self.outlook(node)
-            for listener in listeners:
+        outlook = self.outlook(node)
+        for effect in effects:
+            said = effect.event if type(effect) is Announce else effect
+            for listener in self._on_effect.get(type(said), ()):
                 listener(outlook, said)
 
     @staticmethod
@@ -187,15 +198,16 @@ class Lookout:
         if node.name in self.world.byzantine:
             return
         outlook = self.outlook(node)
-        now = outlook.now
-        lag = now - max(outlook.due, outlook.last)
-        if lag > node.config.ack_timeout:
-            outlook.woke_at, outlook.stall = now, lag
-        outlook.last, outlook.due = now, inside.gossip_due(outlook.engine)
-        view_hash = inside.view_of(outlook.engine).hash
-        if outlook.changed or view_hash != outlook.hash:
-            self._read_again(outlook, view_hash)
-        for told in self.on_input:
+        now = node.clock.monotonic
+        if now == outlook.last:
+            for told in self.on_another:
+                told(outlook)
+        elif now - outlook.last > outlook.ack_timeout:
+            _notice_lag(outlook, now)
+        outlook.last, outlook.due = now, outlook.timers.next()
+        if outlook.changed or outlook.view.hash != outlook.hash:
+            self._read_again(outlook)
+        for told in tuple(self.on_input):
             told(outlook)
         if now >= outlook.look_at:
             outlook.look_at = now + _LOOK_EVERY * max(1.0, len(outlook.glimpses) / _SMALL)
@@ -203,17 +215,17 @@ class Lookout:
             for told in self.on_look:
                 told(outlook)
 
-    def _read_again(self, outlook: Outlook, view_hash: int) -> None:
+    def _read_again(self, outlook: Outlook) -> None:
         outlook.unread += 1
-        members = len(inside.view_of(outlook.engine))
+        members = len(outlook.view)
         if members > _SMALL and outlook.unread < members // _SMALL:
             return
-        outlook.unread, outlook.changed, outlook.hash = 0, False, view_hash
+        outlook.unread, outlook.changed, outlook.hash = 0, False, outlook.view.hash
         self.read(outlook)
 
     def read(self, outlook: Outlook) -> None:
         """Look at all rows of a list, and tell of those that changed."""
-        view, seen = inside.view_of(outlook.engine), outlook.glimpses
+        view, seen = outlook.view, outlook.glimpses
         for row in view:
             before = seen.get(row.id)
             if (
@@ -236,6 +248,13 @@ class Lookout:
             outlook.glimpses[member] = after
         for told in self.on_row:
             told(outlook, member, before, after)
+
+
+def _notice_lag(outlook: Outlook, now: Seconds) -> None:
+    """A node that should have been woken long ago stood still until now."""
+    lag = now - max(outlook.due, outlook.last)
+    if lag > outlook.ack_timeout:
+        outlook.woke_at, outlook.stall = now, lag
 
 
 def _glimpse(outlook: Outlook, row: Row, before: Glimpse | None) -> Glimpse:

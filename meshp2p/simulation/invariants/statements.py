@@ -1,93 +1,32 @@
-"""V3, A1, A2 and the disk: what was signed once is stood by, and was written down before.
-
-Seen are statements that somebody else verified: those have left their authors.
-"""
+"""V3, A1, A2 and the disk: what was signed once is stood by, and was written down before."""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import Final
 
-import attrs
-
-from meshp2p.consensus.award import ACCEPTANCE, AWARD, RESULT
-from meshp2p.consensus.ballot import BALLOT, PROPOSAL
-from meshp2p.consensus.envelope import FORMAT, HASH_BYTES, Fields
+from meshp2p.consensus.award import AWARD
+from meshp2p.consensus.envelope import FORMAT, Fields
 from meshp2p.consensus.epochs import AWARDS
 from meshp2p.effects import Persist
-from meshp2p.errors import WireError
-from meshp2p.identity.keys import node_id_of
 from meshp2p.ids import NodeId
 from meshp2p.simulation.invariants.invariant import Invariant
 from meshp2p.simulation.invariants.lookout import Lookout, Outlook
+from meshp2p.simulation.invariants.statement import ON_DISK, Statement
 from meshp2p.wire import codec
-
-ON_DISK: Final = (AWARD, ACCEPTANCE, BALLOT, PROPOSAL)
-"""Kinds of statement that are promises, and so on disk before they leave."""
-_KINDS: Final = (*ON_DISK, RESULT)
-_GROUP_BYTES: Final = 16
-
-
-@attrs.frozen
-class Statement:
-    """Something that somebody signed and somebody else verified.
-
-    Args:
-        subject: The vote or task that it is about; of a proposal, the payload itself.
-        epoch: Of an award, an acceptance or a result; 0 for others.
-        winner: Of an award.
-    """
-
-    kind: str
-    author: NodeId
-    payload: bytes
-    subject: bytes
-    epoch: int = 0
-    winner: NodeId | None = None
-
-    @classmethod
-    def read(cls, public: bytes, data: bytes) -> Statement | None:
-        """What a signature was made for; None if it is of no kind that is watched."""
-        prefix, _, rest = data.partition(b"/1\0")
-        kind = prefix.removeprefix(b"meshp2p/").decode(errors="replace")
-        if kind not in _KINDS:
-            return None
-        author, payload = node_id_of(public), rest[_GROUP_BYTES:]
-        if kind == PROPOSAL:
-            return cls(kind, author, payload, payload)
-        fields = Fields(codec.unpack_list_untrusted(payload, at_least=1))
-        fields.integer(FORMAT, FORMAT)
-        subject = fields.octets(HASH_BYTES)
-        if kind == BALLOT:
-            return cls(kind, author, payload, subject)
-        epoch = fields.integer(1)
-        if kind != AWARD:
-            return cls(kind, author, payload, subject, epoch)
-        fields.node_id()
-        return cls(kind, author, payload, subject, epoch, fields.node_id())
 
 
 class StatementInvariant(Invariant):
     """One that looks at each statement when somebody first believes it."""
 
     def __init__(self, lookout: Lookout) -> None:
-        """Be told of signatures that hold."""
+        """Be told of statements."""
         super().__init__(lookout)
         self.believed_of: Counter[str] = Counter()
         """How many different statements of each kind were believed."""
-        self._seen: set[tuple[bytes, bytes]] = set()
-        self.world.on_signature.append(self._signature)
+        lookout.statements.hear(self._read)
 
-    def _signature(self, public: bytes, data: bytes) -> None:
-        known = (public, data)
-        if known in self._seen or data.startswith((b"meshp2p/line", b"meshp2p/suspicion")):
-            return
-        self._seen.add(known)
-        try:
-            statement = Statement.read(public, data)
-        except WireError:
-            return  # signed nonsense: whoever reads it refuses it
-        if statement is not None and self.lookout.is_honest(statement.author):
+    def _read(self, statement: Statement) -> None:
+        if self.lookout.is_honest(statement.author):
             self.believed_of[statement.kind] += 1
             self.believed(statement)
 
