@@ -86,9 +86,9 @@ class Agenda(Witness):
 
     def run_to(self, moment: Seconds) -> None:
         """Let time pass until that virtual time."""
-        heap = self._heap
+        heap, step = self._heap, self.step
         while heap and heap[0][0] <= moment:
-            self.step()
+            step()
         self.now = max(self.now, moment)
 
     def run_until(

@@ -160,7 +160,7 @@ class SilenceIsNoticed(Invariant):
     def __init__(self, lookout: Lookout) -> None:
         """Look at all lists now and then."""
         super().__init__(lookout)
-        self._down: dict[tuple[str, int, NodeId], Seconds] = {}
+        self._down: dict[tuple[str, int], dict[NodeId, Seconds]] = {}
         lookout.on_look.append(self._look)
 
     def _look(self, outlook: Outlook) -> None:
@@ -168,18 +168,20 @@ class SilenceIsNoticed(Invariant):
         if own is None or own.has_left:
             return
         patience = bounds.detection(outlook.engine.config, len(outlook.glimpses))
+        down, now = self._down.setdefault((outlook.name, outlook.life), {}), outlook.now
         for member, glimpse in outlook.glimpses.items():
-            key = (outlook.name, outlook.life, member)
             other = self.lookout.node_of(member)
-            away = other is not None and not other.is_running and self.lookout.is_honest(member)
-            if glimpse.state not in ("alive", "suspect") or not away:
-                self._down.pop(key, None)
+            if other is None or other.is_running or not self._is_missed(member, glimpse):
+                down.pop(member, None)
                 continue
-            found = self._down.setdefault(key, outlook.now)
+            found = down.setdefault(member, now)
             seen = inside.seen_at(outlook.engine, member) or 0.0
-            silent = outlook.now - max(found, glimpse.since, seen, outlook.woke_at)
+            silent = now - max(found, glimpse.since, seen, outlook.woke_at)
             if silent > patience:
                 who = self.call(member)
                 text = f"{who} has been silent for {silent:.1f} s, and "
                 text += f"{outlook.name} believes that it is {glimpse.state}"
                 self.violate(text, outlook.name, who)
+
+    def _is_missed(self, member: NodeId, glimpse: Glimpse) -> bool:
+        return glimpse.state in ("alive", "suspect") and self.lookout.is_honest(member)

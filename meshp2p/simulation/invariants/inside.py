@@ -8,6 +8,7 @@ order must look at them. Nothing here changes anything.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TypeAlias
 
 from meshp2p.consensus.lot import Lot
 from meshp2p.engine import Engine
@@ -19,6 +20,9 @@ from meshp2p.ids import NodeId, Seconds
 from meshp2p.messaging.requests import Request
 from meshp2p.messaging.serving import Job
 from meshp2p.wire import limits
+
+Size: TypeAlias = tuple[str, int, int]
+"""Of what, how much is held, and the bound."""
 
 
 def view_of(engine: Engine) -> View:
@@ -62,65 +66,78 @@ def open_votes_of(engine: Engine) -> Iterator[tuple[int, Seconds]]:
         yield vote.number, vote.closes_at
 
 
-def sizes_of(engine: Engine) -> Iterator[tuple[str, int, int]]:
-    """What strangers and members can make it hold: what it is, how much, and the bound."""
-    yield from _gossip_sizes(engine)
-    yield from _transport_sizes(engine)
+def sizes_of(engine: Engine) -> list[Size]:
+    """What strangers and members can make it hold."""
     serving = engine._serving
-    yield "waiting bodies", serving._waiting_bytes, limits.MAX_QUEUED_BODIES
-    yield "kept answers", serving.kept_bytes, limits.MAX_DUPLICATE_BYTES
-    yield "running handlers", serving.load, engine.config.handler_slots + limits.MAX_HOPS
     queued = len(serving._waiting) + serving._attached
-    yield "waiting requests", queued, engine.config.handler_queue
-    yield from _consensus_sizes(engine)
+    return [
+        *_gossip_sizes(engine),
+        *_transport_sizes(engine),
+        ("waiting bodies", serving._waiting_bytes, limits.MAX_QUEUED_BODIES),
+        ("kept answers", serving.kept_bytes, limits.MAX_DUPLICATE_BYTES),
+        ("running handlers", serving.load, engine.config.handler_slots + limits.MAX_HOPS),
+        ("waiting requests", queued, engine.config.handler_queue),
+        *_consensus_sizes(engine),
+    ]
 
 
-def _gossip_sizes(engine: Engine) -> Iterator[tuple[str, int, int]]:
+def _gossip_sizes(engine: Engine) -> list[Size]:
     swim = engine._swim
-    parts = swim._parts
-    yield "members", len(parts.view), limits.MAX_MEMBERS
-    yield "lost members", len(parts.view._lost), limits.MAX_LOST
-    yield "news", len(parts.news), limits.MAX_NEWS
-    yield "pulls", len(parts._pulled), limits.MAX_PULLS
-    yield "unchecked claims", len(swim._intake), limits.MAX_UNVERIFIED + limits.MAX_SESSIONS
-    probes = swim._detector._probes
-    yield "probes", len(probes), limits.MAX_MEMBERS
-    yield "late probes", len(probes._given_up), limits.MAX_LATE_PROBES
-    heard = max((len(row.heard) for row in parts.view), default=0)
-    yield "accusers of one member", heard, limits.MAX_SUSPICIONS + 1
+    parts, probes = swim._parts, swim._detector._probes
+    heard = max([len(row.heard) for row in parts.view], default=0)
+    unchecked = limits.MAX_UNVERIFIED + limits.MAX_SESSIONS
+    return [
+        ("members", len(parts.view), limits.MAX_MEMBERS),
+        ("lost members", len(parts.view._lost), limits.MAX_LOST),
+        ("news", len(parts.news), limits.MAX_NEWS),
+        ("pulls", len(parts._pulled), limits.MAX_PULLS),
+        ("unchecked claims", len(swim._intake), unchecked),
+        ("probes", len(probes), limits.MAX_MEMBERS),
+        ("late probes", len(probes._given_up), limits.MAX_LATE_PROBES),
+        ("accusers of one member", heard, limits.MAX_SUSPICIONS + 1),
+    ]
 
 
-def _transport_sizes(engine: Engine) -> Iterator[tuple[str, int, int]]:
+def _transport_sizes(engine: Engine) -> list[Size]:
     endpoint, links = engine._endpoint, engine._links
-    yield "sessions", len(endpoint), limits.MAX_SESSIONS + limits.MAX_PENDING_HANDSHAKES
-    yield "handshakes begun", len(endpoint._attempts), limits.MAX_PENDING_HANDSHAKES
     waiting = max(map(len, endpoint._waiting.values()), default=0)
-    yield "datagrams that wait for one member", waiting, limits.MAX_WAITING_PER_PEER
-    yield "connections", len(links), limits.MAX_CONNECTIONS + limits.MAX_PREAUTH_STREAMS
-    halves, unread = links.held.half_received, links.held.unread
-    yield "half-received bodies of all", halves, limits.MAX_NODE_REASSEMBLY
-    yield "unread answers of all", unread, limits.MAX_NODE_UNREAD + limits.MAX_UNREAD
     most = max(map(len, links._proved._of.values()), default=0)
-    yield "connections of one member", most, limits.MAX_CONNECTIONS_PER_MEMBER
+    halves, unread = links.held.half_received, links.held.unread
+    open_links = limits.MAX_CONNECTIONS + limits.MAX_PREAUTH_STREAMS
+    sizes = [
+        ("sessions", len(endpoint), limits.MAX_SESSIONS + limits.MAX_PENDING_HANDSHAKES),
+        ("handshakes begun", len(endpoint._attempts), limits.MAX_PENDING_HANDSHAKES),
+        ("datagrams that wait for one member", waiting, limits.MAX_WAITING_PER_PEER),
+        ("connections", len(links), open_links),
+        ("half-received bodies of all", halves, limits.MAX_NODE_REASSEMBLY),
+        ("unread answers of all", unread, limits.MAX_NODE_UNREAD + limits.MAX_UNREAD),
+        ("connections of one member", most, limits.MAX_CONNECTIONS_PER_MEMBER),
+    ]
     for link in links._links.values():
         if link.connection is not None:
             mux = link.connection.mux
-            yield "half-received bodies", mux._held, limits.MAX_REASSEMBLY
-            yield "unread answers", mux._unread, limits.MAX_UNREAD
-            yield "requests of one peer", len(mux._unanswered), limits.MAX_STREAMS
+            sizes += (
+                ("half-received bodies", mux._held, limits.MAX_REASSEMBLY),
+                ("unread answers", mux._unread, limits.MAX_UNREAD),
+                ("requests of one peer", len(mux._unanswered), limits.MAX_STREAMS),
+            )
+    return sizes
 
 
-def _consensus_sizes(engine: Engine) -> Iterator[tuple[str, int, int]]:
+def _consensus_sizes(engine: Engine) -> list[Size]:
     participant = engine._coordination._participant
     voter, bidder = participant._voter, participant._bidder
-    yield "auctions", len(participant.auctions._lots), limits.MAX_OPEN_AUCTIONS
-    yield "votes", len(participant.votes._open), limits.MAX_OPEN_VOTES
-    yield "open ballots", len(voter._open), limits.MAX_OPEN_BALLOTS
-    yield "kept ballots", len(voter._signed), limits.MAX_KEPT_BALLOTS
-    yield "offers", len(bidder._open), limits.MAX_OPEN_OFFERS
-    yield "awards taken on", len(bidder._work), limits.MAX_OPEN_AUCTIONS
-    yield "remembered awards", len(bidder._accepted), limits.MAX_KEPT_AWARDS
-    yield "kept results", bidder._results_size, limits.MAX_KEPT_RESULTS + limits.MAX_BODY
+    results = limits.MAX_KEPT_RESULTS + limits.MAX_BODY
+    return [
+        ("auctions", len(participant.auctions._lots), limits.MAX_OPEN_AUCTIONS),
+        ("votes", len(participant.votes._open), limits.MAX_OPEN_VOTES),
+        ("open ballots", len(voter._open), limits.MAX_OPEN_BALLOTS),
+        ("kept ballots", len(voter._signed), limits.MAX_KEPT_BALLOTS),
+        ("offers", len(bidder._open), limits.MAX_OPEN_OFFERS),
+        ("awards taken on", len(bidder._work), limits.MAX_OPEN_AUCTIONS),
+        ("remembered awards", len(bidder._accepted), limits.MAX_KEPT_AWARDS),
+        ("kept results", bidder._results_size, results),
+    ]
 
 
 def seen_at(engine: Engine, member: NodeId) -> Seconds | None:

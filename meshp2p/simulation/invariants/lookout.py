@@ -227,10 +227,11 @@ class Lookout:
         """Look at all rows of a list, and tell of those that changed."""
         view, seen = outlook.view, outlook.glimpses
         for row in view:
-            before = seen.get(row.id)
+            record = row.record
+            before = seen.get(record.line.node_id)
             if (
                 before is None
-                or before.record is not row.record
+                or before.record is not record
                 or before.state != row.state
                 or before.suspicion is not row.suspicion
             ):

@@ -98,7 +98,9 @@ class Overheard:
         """See `Crypto.aead`."""
         if not self._ears.on_misuse:
             return self._inner.aead(key)
-        box = self._ears.boxes.setdefault(key, Box(key))
+        box = self._ears.boxes.get(key)
+        if box is None:
+            box = self._ears.boxes[key] = Box(key)
         return _WatchedAead(self._inner.aead(key), box, self._misuse)
 
     def _misuse(self, how: str) -> None:
