@@ -56,6 +56,39 @@ def test_calm_that_does_not_come_is_a_violation() -> None:
     assert (caught.value.seed, caught.value.name) == (7, "in time")
 
 
+def test_it_is_quiet_for_nobody_as_long_as_it_is_not_for_one() -> None:
+    """Whoever was asked before, and whatever became of those who were restless then."""
+    world = World(8)
+    _, bob, carol, _ = world.join(*PEOPLE)
+    assert world.is_quiet()
+    world.crash(bob, silent=True)
+    assert not world.is_quiet()  # alice has not noticed
+    world.crash(carol, silent=True)
+    world.run_until_quiet()
+    assert [one.handles for one in world.running] == [{"alice", "dave"}] * 2
+    world.restart(carol)
+    assert not world.is_quiet()  # it is carol now, who sees nobody
+    world.crash(carol)
+    world.run_until_quiet()
+    assert [one.handles for one in world.running] == [{"alice", "dave"}] * 2
+
+
+def test_things_happen_at_their_time_and_in_the_order_in_which_they_were_asked_for() -> None:
+    """With what they were given; until then nothing is done."""
+    world, done = World(1), list[tuple[str, float]]()
+
+    def note(what: str) -> None:
+        done.append((what, round(world.elapsed, 6)))
+
+    world.after(2.0, note, "third")
+    world.after(1.0, note, "first")
+    world.at_time(world.now + 1.0, note, "second")
+    world.run_for(0.5)
+    assert done == []
+    world.run_for(1.5)
+    assert done == [("first", 1.0), ("second", 1.0), ("third", 2.0)]
+
+
 def test_a_bridge_keeps_two_sides_of_a_partition_together() -> None:
     """Whoever is reached through somebody is not dead."""
     world = World(2)
