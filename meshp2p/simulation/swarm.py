@@ -12,7 +12,6 @@ from __future__ import annotations
 import traceback
 from collections import Counter
 from collections.abc import Callable
-from math import inf
 from random import Random
 from typing import Final
 
@@ -22,12 +21,13 @@ from meshp2p.config import Profile, for_profile
 from meshp2p.engine import Engine
 from meshp2p.ids import Seconds
 from meshp2p.simulation.charges import Charges
-from meshp2p.simulation.faults import LIES, Schedule, Timed
+from meshp2p.simulation.faults import Schedule, Timed
 from meshp2p.simulation.happening import Violation
 from meshp2p.simulation.invariants import look_at_rest, watch_all
+from meshp2p.simulation.invariants.rest import ViewsAgree
 from meshp2p.simulation.liars import Liar
 from meshp2p.simulation.links import Conditions
-from meshp2p.simulation.menu import MENU
+from meshp2p.simulation.menu import LIES, MENU, draw_kinds
 from meshp2p.simulation.witness import START
 from meshp2p.simulation.workload import LONGEST, Workload, draw_agent, draw_errands
 from meshp2p.simulation.world import World
@@ -43,8 +43,8 @@ _TOGETHER: Final = 0.7
 """Share of meshes whose nodes all start at the same moment."""
 _CHARGED: Final = 0.2
 """Share of meshes whose nodes need time for their work."""
-_FOR_EVER: Final = 0.1
-"""Share of crashes and departures that nobody undoes."""
+_AT_ONCE: Final = 0.3
+"""Share of faults that begin in a plan's one bad moment: troubles seldom come alone."""
 
 
 @attrs.frozen(kw_only=True)
@@ -54,6 +54,7 @@ class Plan:
     Args:
         names: Nodes, in the order in which they start.
         starts: When each starts, in seconds after the world's start.
+        told: Of how many nodes each is told when it starts: of the first that there are.
         hostile: Length of the hostile phase.
         rate: Errands of agents per second.
         charged: Whether work takes CPU time.
@@ -63,6 +64,7 @@ class Plan:
     seed: int
     names: tuple[str, ...]
     starts: tuple[Seconds, ...]
+    told: int = 3
     profile: Profile
     conditions: Conditions
     hostile: Seconds
@@ -126,6 +128,7 @@ def draw_plan(seed: int) -> Plan:
         seed=seed,
         names=names,
         starts=starts,
+        told=rng.choice([1, 1, 3]),
         profile=rng.choice(["loopback", "loopback", "lan"]),
         conditions=Conditions(
             delay=(quick, quick * rng.uniform(1, 5)),
@@ -142,18 +145,13 @@ def draw_plan(seed: int) -> Plan:
 def _draw_schedule(
     rng: Random, names: tuple[str, ...], begins: Seconds, hostile: Seconds
 ) -> Schedule:
-    able = [kind for kind, entry in MENU.items() if entry.least <= len(names)]
+    bad = rng.uniform(begins, hostile)
     drawn: list[Timed] = []
-    for kind in rng.sample(able, rng.randint(0, _MOST_KINDS)):
+    for kind in draw_kinds(rng, _MOST_KINDS, len(names)):
         entry = MENU[kind]
         for _ in range(rng.choice([1, 1, 2, 4])):
-            at = rng.uniform(begins, hostile)
-            shortest, longest = entry.lasts
-            until = at + shortest + (longest - shortest) * rng.random() ** 2
-            fault = entry.dish(rng, names)
-            if fault.kind in ("crash", "leave") and rng.random() < _FOR_EVER:
-                until = inf
-            drawn.append(Timed(round(at, 3), fault, round(until, 3)))
+            at = bad if rng.random() < _AT_ONCE else rng.uniform(begins, hostile)
+            drawn.append(Timed(round(at, 3), entry.dish(rng, names), entry.end(rng, at)))
     return Schedule(tuple(sorted(drawn, key=lambda timed: timed.at)))
 
 
@@ -240,10 +238,20 @@ def _play(world: World, plan: Plan, scenario: str) -> None:
     watched = watch_all(world, scenario=scenario)
     workload = _set_the_stage(world, plan)
     world.run_to(START + max(plan.hostile, *plan.starts))
+    _end_trouble(world)
+    look_at_rest(each for each in watched if isinstance(each, ViewsAgree))
     world.calm(_CALM_WITHIN)
     world.run_for(LONGEST)
     look_at_rest(watched)
     workload.check()
+
+
+def _end_trouble(world: World) -> None:
+    """Mend everything, and let whoever stands still go on."""
+    world.remove_faults()
+    for node in world.running:
+        while node.is_paused:
+            node.resume()
 
 
 def _set_the_stage(world: World, plan: Plan) -> Workload:
@@ -254,7 +262,8 @@ def _set_the_stage(world: World, plan: Plan) -> Workload:
     for name, at in sorted(zip(plan.names, plan.starts, strict=True), key=lambda pair: pair[1]):
         crypto = Liar(world.crypto) if name in liars else None
         world.run_to(START + at)
-        world.start(name, agent=agents[name], crypto=crypto)
+        told = list(world.nodes.values())[: plan.told]
+        world.start(name, agent=agents[name], crypto=crypto, seeds=told)
     workload = Workload(world, None if liars else rng.choice([None, 0]))
     errands = Random(f"errands {plan.seed}")
     workload.plan(draw_errands(errands, plan.names, plan.hostile, plan.rate))

@@ -132,7 +132,7 @@ class Workload:
         number, wait = errand.number, errand.timeout
         match errand.what:
             case "auction":
-                self._auctions.append(self.world.auction(node, "add", number, 1, deadline=_AUCTION))
+                self._auctions.append(self._hold(node, errand))
             case "vote":
                 self._votes.append(
                     self.world.vote(
@@ -148,6 +148,11 @@ class Workload:
             case _:
                 pending = node.call(errand.what, number, 1, timeout=wait)
                 self._keep(node, errand, pending, number + 1)
+
+    def _hold(self, owner: Node, errand: Errand) -> Pending:
+        """Auction off a sum, or a charge, under a key if there is one."""
+        work = ("charge", errand.number) if errand.key else ("add", errand.number, 1)
+        return self.world.auction(owner, *work, deadline=_AUCTION, key=errand.key)
 
     def _keep(self, node: Node, errand: Errand, pending: Pending, expected: object) -> None:
         if errand.cancelled:
