@@ -51,7 +51,7 @@ class Forger:
 
     def item(self) -> list[Value]:
         """Something false, as an item of a membership datagram."""
-        kinds = [self.line, self.line, self.record, self.accusation]
+        kinds = [self.line, self.line, self.record, self.accusation, self.own_word]
         return self.rng.choice(kinds)() if self.others else self.own_word()
 
     def line(self) -> list[Value]:
@@ -59,7 +59,7 @@ class Forger:
         return LineItem(self._forged(self.rng.choice(self.others))).wire()
 
     def own_word(self) -> list[Value]:
-        """A true signature for what is not true: that it leaves, or was another's clone."""
+        """A true signature for what is not true: that it leaves, or lives another life."""
         return LineItem(self._signed(self.own, self.own.line.body_hash, self._state())).wire()
 
     def accusation(self) -> list[Value]:

@@ -63,16 +63,6 @@ class Entry:
         return round(at + shortest + (longest - shortest) * rng.random() ** 2, 3)
 
 
-def draw_kinds(rng: Random, most: int, nodes: int) -> list[str]:
-    """Different kinds of faults that so many nodes survive, the frequent ones likelier.
-
-    Source: Efraimidis and Spirakis, "Weighted random sampling with a reservoir" (2006).
-    """
-    able = {kind: entry for kind, entry in MENU.items() if entry.least <= nodes}
-    drawn = sorted(able, key=lambda kind: rng.random() ** (1.0 / able[kind].often))
-    return drawn[len(drawn) - rng.randint(0, most) :]
-
-
 def _some_paths(rng: Random, names: Names) -> tuple[Link, ...]:
     """Everywhere, all of one node, or one link in one direction."""
     one, other = rng.sample(names, 2)
@@ -109,12 +99,6 @@ def _cut(rng: Random, names: Names) -> Fault:
 def _crash(rng: Random, names: Names) -> Fault:
     disk = rng.choices(_LEFTS, [2, 4, 1])[0]
     return faults.Crash(rng.choice(names), silent=rng.random() < _SOME, disk=disk)
-
-
-def _gone(rng: Random, names: Names) -> Fault:
-    """A machine that nobody repairs; as often as not the one that all were told of."""
-    who = names[0] if rng.random() < _HALF else rng.choice(names)
-    return faults.Crash(who, silent=rng.random() >= _SOME)
 
 
 def _crash_at_write(rng: Random, names: Names) -> Fault:
@@ -193,14 +177,18 @@ MENU: Final[Mapping[str, Entry]] = MappingProxyType(
             often=2.0,
         ),
         "cut": Entry(_cut, stays=0.2),
-        "partition": Entry(_partition, stays=0.3),
+        "partition": Entry(_partition, stays=0.3, often=2.0),
         "hold": Entry(
             lambda rng, names: faults.Hold(paths(*([n] for n in rng.sample(names, 2)), both=True)),
             (0.1, 2.0),
         ),
         "nat": Entry(_nat, (3.0, 12.0)),
         "crash": Entry(_crash, (0.01, 4.0), stays=0.1),
-        "gone": Entry(_gone, least=3, stays=1.0),
+        "gone": Entry(
+            lambda rng, names: faults.Crash(rng.choice(names), silent=rng.random() >= _SOME),
+            least=3,
+            stays=1.0,
+        ),
         "crash_at_write": Entry(_crash_at_write, (1.0, 8.0)),
         "leave": Entry(lambda rng, names: faults.Leave(rng.choice(names)), (1.0, 4.0), stays=0.1),
         "stall": Entry(

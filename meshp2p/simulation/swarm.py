@@ -21,21 +21,22 @@ from meshp2p.config import Profile, for_profile
 from meshp2p.engine import Engine
 from meshp2p.ids import Seconds
 from meshp2p.simulation.charges import Charges
-from meshp2p.simulation.faults import Schedule, Timed
+from meshp2p.simulation.drawing import draw_schedule, told_at_least, without_founder
+from meshp2p.simulation.faults import Schedule
 from meshp2p.simulation.happening import Violation
 from meshp2p.simulation.invariants import look_at_rest, watch_all
 from meshp2p.simulation.invariants.rest import ViewsAgree
 from meshp2p.simulation.liars import Liar
 from meshp2p.simulation.links import Conditions
-from meshp2p.simulation.menu import LIES, MENU, draw_kinds
+from meshp2p.simulation.menu import LIES
 from meshp2p.simulation.witness import START
-from meshp2p.simulation.workload import LONGEST, Workload, draw_agent, draw_errands
+from meshp2p.simulation.workload import Workload, draw_agent, draw_errands
 from meshp2p.simulation.world import World
 
 NAMES: Final = ("alice", "bob", "carol", "dave", "erin", "frank", "grace")
-_SIZES: Final = ((2, 3, 4, 5, 6, 7), (1, 4, 4, 5, 2, 2))
-_HOSTILE: Final[tuple[Seconds, Seconds]] = (6.0, 12.0)
-_MOST_KINDS: Final = 5
+_SIZES: Final = ((2, 3, 4, 5, 6, 7), (1, 5, 5, 4, 1, 1))
+_HOSTILE: Final[tuple[Seconds, Seconds]] = (4.0, 12.0)
+"""Shortest and longest hostile phase; the short ones are likelier."""
 MOST_STEPS: Final = 400_000
 """Of one run; the longest seen took a tenth."""
 _CALM_WITHIN: Final[Seconds] = 120.0
@@ -43,8 +44,10 @@ _TOGETHER: Final = 0.7
 """Share of meshes whose nodes all start at the same moment."""
 _CHARGED: Final = 0.2
 """Share of meshes whose nodes need time for their work."""
-_AT_ONCE: Final = 0.3
-"""Share of faults that begin in a plan's one bad moment: troubles seldom come alone."""
+_FOUNDERLESS: Final = 0.15
+"""Share of meshes that lose the one node which all were told of, for ever."""
+_JOINED: Final[Seconds] = 2.0
+"""After so long all have met who start on a quiet network."""
 
 
 @attrs.frozen(kw_only=True)
@@ -120,15 +123,25 @@ def draw_plan(seed: int) -> Plan:
     rng = Random(f"plan {seed}")
     size = rng.choices(*_SIZES)[0]
     names = NAMES[:size]
-    hostile = rng.uniform(*_HOSTILE)
+    hostile = _HOSTILE[0] + (_HOSTILE[1] - _HOSTILE[0]) * rng.random() ** 2
     quick = rng.choice([0.0002, 0.002, 0.02])
     together = rng.random() < _TOGETHER
     starts = tuple(0.0 if together else round(rng.uniform(0.0, 2.0), 3) for _ in names)
+    founderless = size > 2 and rng.random() < _FOUNDERLESS  # noqa: PLR2004  # two must be left
+    if founderless:
+        settled = max(starts) + _JOINED
+        hostile += settled
+        schedule = draw_schedule(rng, names, settled, hostile)
+        schedule = without_founder(rng, names, schedule, settled)
+        told = 1
+    else:
+        schedule = draw_schedule(rng, names, max(starts), hostile)
+        told = max(rng.choice([1, 3]), told_at_least(names, schedule, hostile))
     return Plan(
         seed=seed,
         names=names,
         starts=starts,
-        told=rng.choice([1, 1, 3]),
+        told=told,
         profile=rng.choice(["loopback", "loopback", "lan"]),
         conditions=Conditions(
             delay=(quick, quick * rng.uniform(1, 5)),
@@ -138,21 +151,8 @@ def draw_plan(seed: int) -> Plan:
         hostile=hostile,
         rate=rng.choice([1.0, 4.0, 8.0]),
         charged=rng.random() < _CHARGED,
-        schedule=_draw_schedule(rng, names, max(starts), hostile),
+        schedule=schedule,
     )
-
-
-def _draw_schedule(
-    rng: Random, names: tuple[str, ...], begins: Seconds, hostile: Seconds
-) -> Schedule:
-    bad = rng.uniform(begins, hostile)
-    drawn: list[Timed] = []
-    for kind in draw_kinds(rng, _MOST_KINDS, len(names)):
-        entry = MENU[kind]
-        for _ in range(rng.choice([1, 1, 2, 4])):
-            at = bad if rng.random() < _AT_ONCE else rng.uniform(begins, hostile)
-            drawn.append(Timed(round(at, 3), entry.dish(rng, names), entry.end(rng, at)))
-    return Schedule(tuple(sorted(drawn, key=lambda timed: timed.at)))
 
 
 SWARM: Final = Scenario(
@@ -241,7 +241,7 @@ def _play(world: World, plan: Plan, scenario: str) -> None:
     _end_trouble(world)
     look_at_rest(each for each in watched if isinstance(each, ViewsAgree))
     world.calm(_CALM_WITHIN)
-    world.run_for(LONGEST)
+    workload.finish()
     look_at_rest(watched)
     workload.check()
 
