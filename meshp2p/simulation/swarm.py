@@ -126,7 +126,7 @@ def draw_plan(seed: int) -> Plan:
     hostile = _HOSTILE[0] + (_HOSTILE[1] - _HOSTILE[0]) * rng.random() ** 2
     quick = rng.choice([0.0002, 0.002, 0.02])
     together = rng.random() < _TOGETHER
-    starts = tuple(0.0 if together else round(rng.uniform(0.0, 2.0), 3) for _ in names)
+    starts = sorted(0.0 if together else round(rng.uniform(0.0, 2.0), 3) for _ in names)
     founderless = size > 2 and rng.random() < _FOUNDERLESS  # noqa: PLR2004  # two must be left
     if founderless:
         settled = max(starts) + _JOINED
@@ -140,7 +140,7 @@ def draw_plan(seed: int) -> Plan:
     return Plan(
         seed=seed,
         names=names,
-        starts=starts,
+        starts=tuple(starts),
         told=told,
         profile=rng.choice(["loopback", "loopback", "lan"]),
         conditions=Conditions(
