@@ -22,7 +22,7 @@ from meshp2p.engine import Engine
 from meshp2p.ids import Seconds
 from meshp2p.simulation.charges import Charges
 from meshp2p.simulation.drawing import draw_schedule, told_at_least, without_founder
-from meshp2p.simulation.faults import Schedule
+from meshp2p.simulation.faults import ClockJump, Schedule, Skew
 from meshp2p.simulation.happening import Violation
 from meshp2p.simulation.invariants import look_at_rest, watch_all
 from meshp2p.simulation.invariants.rest import ViewsAgree
@@ -40,6 +40,9 @@ _HOSTILE: Final[tuple[Seconds, Seconds]] = (4.0, 12.0)
 MOST_STEPS: Final = 400_000
 """Of one run; the longest seen took a tenth."""
 _CALM_WITHIN: Final[Seconds] = 120.0
+_RENEWED_WITHIN: Final[Seconds] = 65.0
+"""After a clock was set right: shells look once a minute whether to renew a credential."""
+_LOOK_EVERY: Final[Seconds] = 0.5
 _TOGETHER: Final = 0.7
 """Share of meshes whose nodes all start at the same moment."""
 _CHARGED: Final = 0.2
@@ -239,6 +242,8 @@ def _play(world: World, plan: Plan, scenario: str) -> None:
     workload = _set_the_stage(world, plan)
     world.run_to(START + max(plan.hostile, *plan.starts))
     _end_trouble(world)
+    if any(isinstance(each.fault, ClockJump | Skew) for each in plan.schedule.faults):
+        _let_clocks_be_noticed(world)
     look_at_rest(each for each in watched if isinstance(each, ViewsAgree))
     world.calm(_CALM_WITHIN)
     workload.finish()
@@ -252,6 +257,16 @@ def _end_trouble(world: World) -> None:
     for node in world.running:
         while node.is_paused:
             node.resume()
+
+
+def _let_clocks_be_noticed(world: World) -> None:
+    """Wait for whoever began by a wrong clock: its credential is of another time.
+
+    Nobody believes that, and shells look only now and then whether it should be renewed.
+    """
+    ends = world.now + _RENEWED_WITHIN
+    while world.now < ends and not world.is_quiet():
+        world.run_for(_LOOK_EVERY)
 
 
 def _set_the_stage(world: World, plan: Plan) -> Workload:
