@@ -12,8 +12,7 @@ from meshp2p.gossip.messages import SuspicionItem
 from meshp2p.simulation.dice import Draws
 from meshp2p.simulation.faults.fault import Stop
 from meshp2p.simulation.invariants.inside import view_of
-from meshp2p.simulation.liars import Liar
-from meshp2p.wire import codec, limits
+from meshp2p.simulation.liars import Liar, with_one_more
 
 if TYPE_CHECKING:
     from meshp2p.simulation.nodes import Node
@@ -64,7 +63,7 @@ class Accuse:
 
 
 def _with_accusation(plaintext: bytes, accuser: Node, subject: Node) -> bytes | None:
-    """The same datagram with one item more; None if that does not fit."""
+    """The same datagram with one item more; None if its subject is unknown."""
     row = view_of(accuser.engine).get(subject.id)
     if row is None:
         return None
@@ -79,6 +78,4 @@ def _with_accusation(plaintext: bytes, accuser: Node, subject: Node) -> bytes | 
         unix=int(accuser.clock.unix),
         evidence=TIMEOUT,
     )
-    items = codec.unpack_list_untrusted(plaintext, 0)
-    longer = codec.pack([*items, SuspicionItem(accusation.raw).wire()])
-    return longer if len(longer) <= limits.MAX_PLAINTEXT else None
+    return with_one_more(plaintext, SuspicionItem(accusation.raw).wire())

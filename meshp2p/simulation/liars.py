@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from random import Random
 from typing import Final, TypeAlias
 
 from meshp2p.errors import WireError
 from meshp2p.identity.keys import Aead, Crypto
-from meshp2p.simulation.dice import Draws
 from meshp2p.transport.packet import DATA, DATA_HEADER
-from meshp2p.wire import codec
+from meshp2p.wire import codec, limits
 from meshp2p.wire.codec import Value
 
 Lie: TypeAlias = Callable[[bytes], bytes | None]
@@ -91,19 +91,26 @@ def _is_datagram(aad: bytes | None) -> bool:
     return aad is not None and len(aad) == DATA_HEADER.size and aad[0] == DATA
 
 
-def with_one_change(plaintext: bytes, draws: Draws, number: int) -> bytes | None:
+def with_one_change(plaintext: bytes, rng: Random) -> bytes | None:
     """The same items with one field changed, so that signatures over it fail; None if empty."""
     try:
         value = codec.unpack_untrusted(plaintext)
     except WireError:
         return None
-    counted = [number * 64]
+    return codec.pack(_changed(value, rng.randrange))
 
-    def draw(below: int) -> int:
-        counted[0] += 1
-        return int(draws.at(counted[0]) * below)
 
-    return codec.pack(_changed(value, draw))
+def with_one_more(plaintext: bytes, item: list[Value]) -> bytes | None:
+    """The same items and one at their end, or that one alone; None if even that does not fit."""
+    try:
+        items = codec.unpack_list_untrusted(plaintext, 0)
+    except WireError:
+        items = []
+    for said in ([*items, item], [item]):
+        packed = codec.pack(said)
+        if len(packed) <= limits.MAX_PLAINTEXT:
+            return packed
+    return None
 
 
 def _changed(value: Value, draw: Callable[[int], int]) -> Value:

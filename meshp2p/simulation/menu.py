@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import inf
 from random import Random
 from types import MappingProxyType
 from typing import Final, TypeAlias
@@ -11,6 +12,7 @@ import attrs
 
 from meshp2p.ids import Seconds
 from meshp2p.simulation import faults
+from meshp2p.simulation.accuser import Accuse
 from meshp2p.simulation.disk import Left
 from meshp2p.simulation.faults import Fault
 from meshp2p.simulation.faults.fault import EVERYWHERE, paths
@@ -43,11 +45,22 @@ class Entry:
         dish: Draws one.
         lasts: Shortest and longest duration; the short ones are likelier.
         least: Nodes that a mesh needs for it to be survivable.
+        stays: Share of those that only the calm ends; what has crashed is not undone then.
+        often: How much likelier it is than another kind.
     """
 
     dish: Dish
     lasts: tuple[Seconds, Seconds] = (0.1, 4.0)
     least: int = 2
+    stays: float = 0.0
+    often: float = 1.0
+
+    def end(self, rng: Random, at: Seconds) -> Seconds:
+        """When one that begins then is over."""
+        if rng.random() < self.stays:
+            return inf
+        shortest, longest = self.lasts
+        return round(at + shortest + (longest - shortest) * rng.random() ** 2, 3)
 
 
 def _some_paths(rng: Random, names: Names) -> tuple[Link, ...]:
@@ -114,6 +127,14 @@ def _liar(rng: Random, names: Names) -> str:
     return names[-1]
 
 
+def _accuse(rng: Random, names: Names) -> Fault:
+    liar = _liar(rng, names)
+    others = [name for name in names if name != liar]
+    return Accuse(
+        liar, tuple(rng.sample(others, rng.randint(1, len(others)))), rng.choice([0.1, 1.0])
+    )
+
+
 MENU: Final[Mapping[str, Entry]] = MappingProxyType(
     {
         "loss": Entry(
@@ -152,17 +173,24 @@ MENU: Final[Mapping[str, Entry]] = MappingProxyType(
                 rng.choice([300, 576, 1_000]), paths=_some_paths(rng, names)
             ),
             (1.0, 8.0),
+            stays=0.2,
+            often=2.0,
         ),
-        "cut": Entry(_cut),
-        "partition": Entry(_partition),
+        "cut": Entry(_cut, stays=0.2),
+        "partition": Entry(_partition, stays=0.3, often=2.0),
         "hold": Entry(
             lambda rng, names: faults.Hold(paths(*([n] for n in rng.sample(names, 2)), both=True)),
             (0.1, 2.0),
         ),
         "nat": Entry(_nat, (3.0, 12.0)),
-        "crash": Entry(_crash, (0.01, 4.0)),
+        "crash": Entry(_crash, (0.01, 4.0), stays=0.1),
+        "gone": Entry(
+            lambda rng, names: faults.Crash(rng.choice(names), silent=rng.random() >= _SOME),
+            least=3,
+            stays=1.0,
+        ),
         "crash_at_write": Entry(_crash_at_write, (1.0, 8.0)),
-        "leave": Entry(lambda rng, names: faults.Leave(rng.choice(names)), (1.0, 4.0)),
+        "leave": Entry(lambda rng, names: faults.Leave(rng.choice(names)), (1.0, 4.0), stays=0.1),
         "stall": Entry(
             lambda rng, names: faults.Stall(rng.choice(names), asleep=rng.random() < _SOME),
             (0.05, 4.0),
@@ -209,6 +237,7 @@ MENU: Final[Mapping[str, Entry]] = MappingProxyType(
             (1.0, 6.0),
             least=4,
         ),
+        "accuse": Entry(_accuse, (1.0, 6.0), least=4),
         "stale": Entry(
             lambda rng, names: faults.StaleGossip(_liar(rng, names), rng.choice([0.1, 0.5])),
             (1.0, 6.0),
@@ -220,3 +249,6 @@ MENU: Final[Mapping[str, Entry]] = MappingProxyType(
     }
 )
 """By name: what a swarm may serve."""
+
+LIES: Final = (*faults.LIES, Accuse)
+"""Faults of members that must have been started as liars."""

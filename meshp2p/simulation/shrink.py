@@ -85,6 +85,9 @@ def _remove(search: _Search) -> None:
     """Leave out all, then halves, quarters and so on, and at last single ones."""
     if not search.faults or search.still_fails(()):
         return
+    began = [timed for timed in search.faults if timed.at <= search.violation.at]
+    if len(began) < len(search.faults):
+        search.still_fails(began)  # what came later had no part in it
     size = len(search.faults)
     while size := size // 2 or (1 if size > 1 else 0):
         at = 0

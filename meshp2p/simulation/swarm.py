@@ -12,7 +12,6 @@ from __future__ import annotations
 import traceback
 from collections import Counter
 from collections.abc import Callable
-from math import inf
 from random import Random
 from typing import Final
 
@@ -22,29 +21,36 @@ from meshp2p.config import Profile, for_profile
 from meshp2p.engine import Engine
 from meshp2p.ids import Seconds
 from meshp2p.simulation.charges import Charges
-from meshp2p.simulation.faults import LIES, Schedule, Timed
+from meshp2p.simulation.drawing import draw_schedule, told_at_least, without_founder
+from meshp2p.simulation.faults import ClockJump, Schedule, Skew
 from meshp2p.simulation.happening import Violation
 from meshp2p.simulation.invariants import look_at_rest, watch_all
+from meshp2p.simulation.invariants.rest import ViewsAgree
 from meshp2p.simulation.liars import Liar
 from meshp2p.simulation.links import Conditions
-from meshp2p.simulation.menu import MENU
+from meshp2p.simulation.menu import LIES
 from meshp2p.simulation.witness import START
-from meshp2p.simulation.workload import LONGEST, Workload, draw_agent, draw_errands
+from meshp2p.simulation.workload import Workload, draw_agent, draw_errands
 from meshp2p.simulation.world import World
 
 NAMES: Final = ("alice", "bob", "carol", "dave", "erin", "frank", "grace")
-_SIZES: Final = ((2, 3, 4, 5, 6, 7), (1, 4, 4, 5, 2, 2))
-_HOSTILE: Final[tuple[Seconds, Seconds]] = (6.0, 12.0)
-_MOST_KINDS: Final = 5
+_SIZES: Final = ((2, 3, 4, 5, 6, 7), (1, 5, 5, 4, 1, 1))
+_HOSTILE: Final[tuple[Seconds, Seconds]] = (4.0, 12.0)
+"""Shortest and longest hostile phase; the short ones are likelier."""
 MOST_STEPS: Final = 400_000
 """Of one run; the longest seen took a tenth."""
 _CALM_WITHIN: Final[Seconds] = 120.0
+_RENEWED_WITHIN: Final[Seconds] = 65.0
+"""After a clock was set right: shells look once a minute whether to renew a credential."""
+_LOOK_EVERY: Final[Seconds] = 0.5
 _TOGETHER: Final = 0.7
 """Share of meshes whose nodes all start at the same moment."""
 _CHARGED: Final = 0.2
 """Share of meshes whose nodes need time for their work."""
-_FOR_EVER: Final = 0.1
-"""Share of crashes and departures that nobody undoes."""
+_FOUNDERLESS: Final = 0.15
+"""Share of meshes that lose the one node which all were told of, for ever."""
+_JOINED: Final[Seconds] = 2.0
+"""After so long all have met who start on a quiet network."""
 
 
 @attrs.frozen(kw_only=True)
@@ -54,6 +60,7 @@ class Plan:
     Args:
         names: Nodes, in the order in which they start.
         starts: When each starts, in seconds after the world's start.
+        told: Of how many nodes each is told when it starts: of the first that there are.
         hostile: Length of the hostile phase.
         rate: Errands of agents per second.
         charged: Whether work takes CPU time.
@@ -63,6 +70,7 @@ class Plan:
     seed: int
     names: tuple[str, ...]
     starts: tuple[Seconds, ...]
+    told: int = 3
     profile: Profile
     conditions: Conditions
     hostile: Seconds
@@ -118,14 +126,25 @@ def draw_plan(seed: int) -> Plan:
     rng = Random(f"plan {seed}")
     size = rng.choices(*_SIZES)[0]
     names = NAMES[:size]
-    hostile = rng.uniform(*_HOSTILE)
+    hostile = _HOSTILE[0] + (_HOSTILE[1] - _HOSTILE[0]) * rng.random() ** 2
     quick = rng.choice([0.0002, 0.002, 0.02])
     together = rng.random() < _TOGETHER
-    starts = tuple(0.0 if together else round(rng.uniform(0.0, 2.0), 3) for _ in names)
+    starts = sorted(0.0 if together else round(rng.uniform(0.0, 2.0), 3) for _ in names)
+    founderless = size > 2 and rng.random() < _FOUNDERLESS  # noqa: PLR2004  # two must be left
+    if founderless:
+        settled = max(starts) + _JOINED
+        hostile += settled
+        schedule = draw_schedule(rng, names, settled, hostile)
+        schedule = without_founder(rng, names, schedule, settled)
+        told = 1
+    else:
+        schedule = draw_schedule(rng, names, max(starts), hostile)
+        told = max(rng.choice([1, 3]), told_at_least(names, schedule, hostile))
     return Plan(
         seed=seed,
         names=names,
-        starts=starts,
+        starts=tuple(starts),
+        told=told,
         profile=rng.choice(["loopback", "loopback", "lan"]),
         conditions=Conditions(
             delay=(quick, quick * rng.uniform(1, 5)),
@@ -135,26 +154,8 @@ def draw_plan(seed: int) -> Plan:
         hostile=hostile,
         rate=rng.choice([1.0, 4.0, 8.0]),
         charged=rng.random() < _CHARGED,
-        schedule=_draw_schedule(rng, names, max(starts), hostile),
+        schedule=schedule,
     )
-
-
-def _draw_schedule(
-    rng: Random, names: tuple[str, ...], begins: Seconds, hostile: Seconds
-) -> Schedule:
-    able = [kind for kind, entry in MENU.items() if entry.least <= len(names)]
-    drawn: list[Timed] = []
-    for kind in rng.sample(able, rng.randint(0, _MOST_KINDS)):
-        entry = MENU[kind]
-        for _ in range(rng.choice([1, 1, 2, 4])):
-            at = rng.uniform(begins, hostile)
-            shortest, longest = entry.lasts
-            until = at + shortest + (longest - shortest) * rng.random() ** 2
-            fault = entry.dish(rng, names)
-            if fault.kind in ("crash", "leave") and rng.random() < _FOR_EVER:
-                until = inf
-            drawn.append(Timed(round(at, 3), fault, round(until, 3)))
-    return Schedule(tuple(sorted(drawn, key=lambda timed: timed.at)))
 
 
 SWARM: Final = Scenario(
@@ -240,10 +241,32 @@ def _play(world: World, plan: Plan, scenario: str) -> None:
     watched = watch_all(world, scenario=scenario)
     workload = _set_the_stage(world, plan)
     world.run_to(START + max(plan.hostile, *plan.starts))
+    _end_trouble(world)
+    if any(isinstance(each.fault, ClockJump | Skew) for each in plan.schedule.faults):
+        _let_clocks_be_noticed(world)
+    look_at_rest(each for each in watched if isinstance(each, ViewsAgree))
     world.calm(_CALM_WITHIN)
-    world.run_for(LONGEST)
+    workload.finish()
     look_at_rest(watched)
     workload.check()
+
+
+def _end_trouble(world: World) -> None:
+    """Mend everything, and let whoever stands still go on."""
+    world.remove_faults()
+    for node in world.running:
+        while node.is_paused:
+            node.resume()
+
+
+def _let_clocks_be_noticed(world: World) -> None:
+    """Wait for whoever began by a wrong clock: its credential is of another time.
+
+    Nobody believes that, and shells look only now and then whether it should be renewed.
+    """
+    ends = world.now + _RENEWED_WITHIN
+    while world.now < ends and not world.is_quiet():
+        world.run_for(_LOOK_EVERY)
 
 
 def _set_the_stage(world: World, plan: Plan) -> Workload:
@@ -254,7 +277,8 @@ def _set_the_stage(world: World, plan: Plan) -> Workload:
     for name, at in sorted(zip(plan.names, plan.starts, strict=True), key=lambda pair: pair[1]):
         crypto = Liar(world.crypto) if name in liars else None
         world.run_to(START + at)
-        world.start(name, agent=agents[name], crypto=crypto)
+        told = list(world.nodes.values())[: plan.told]
+        world.start(name, agent=agents[name], crypto=crypto, seeds=told)
     workload = Workload(world, None if liars else rng.choice([None, 0]))
     errands = Random(f"errands {plan.seed}")
     workload.plan(draw_errands(errands, plan.names, plan.hostile, plan.rate))

@@ -29,6 +29,9 @@ _CANCELLED: Final = 0.05
 _PATIENCE: Final[tuple[Seconds, ...]] = (0.2, 5.0)
 LONGEST: Final[Seconds] = 8.0
 """After so long whatever was begun has ended, one way or the other."""
+_AFTERWARDS: Final[Seconds] = 1.0
+"""For what comes too late, or should not come any more."""
+_LOOK_EVERY: Final[Seconds] = 0.2
 
 
 @attrs.frozen
@@ -97,6 +100,22 @@ def draw_agent(rng: Random, name: str) -> Agent:
     )
 
 
+@attrs.frozen(eq=False)
+class _Begun:
+    """Something that a node waits for, unless it has ended itself."""
+
+    node: Node
+    life: int
+    pending: Pending
+
+    @property
+    def is_open(self) -> bool:
+        """Whether an answer is still to come, or the result of what was awarded."""
+        result = self.pending.outcome
+        over = self.pending.is_done and (result is None or result.is_done)
+        return self.node.life == self.life and not over
+
+
 @attrs.define(eq=False)
 class Workload:
     """Runs errands in a world, and knows afterwards what must have become of them.
@@ -110,6 +129,7 @@ class Workload:
     _asked: list[tuple[Node, int, Pending, object]] = attrs.field(factory=list, init=False)
     _auctions: list[Pending] = attrs.field(factory=list, init=False)
     _votes: list[Pending] = attrs.field(factory=list, init=False)
+    _begun: list[_Begun] = attrs.field(factory=list, init=False)
 
     def plan(self, errands: tuple[Errand, ...]) -> None:
         """Let each happen at its hour."""
@@ -132,13 +152,11 @@ class Workload:
         number, wait = errand.number, errand.timeout
         match errand.what:
             case "auction":
-                self._auctions.append(self.world.auction(node, "add", number, 1, deadline=_AUCTION))
+                pending = self._hold(node, errand)
+                self._auctions.append(pending)
             case "vote":
-                self._votes.append(
-                    self.world.vote(
-                        node, f"{number}?", ["yes", "no"], closes_in=_VOTE, faulty=self.faulty
-                    )
-                )
+                pending = self._call_vote(node, errand)
+                self._votes.append(pending)
             case "message":
                 pending = node.call(f"@{errand.whom}", number, timeout=wait)
                 self._keep(node, errand, pending, [errand.whom, number])
@@ -148,6 +166,17 @@ class Workload:
             case _:
                 pending = node.call(errand.what, number, 1, timeout=wait)
                 self._keep(node, errand, pending, number + 1)
+        if not errand.cancelled:
+            self._begun.append(_Begun(node, node.life, pending))
+
+    def _call_vote(self, caller: Node, errand: Errand) -> Pending:
+        question, options = f"{errand.number}?", ["yes", "no"]
+        return self.world.vote(caller, question, options, closes_in=_VOTE, faulty=self.faulty)
+
+    def _hold(self, owner: Node, errand: Errand) -> Pending:
+        """Auction off a sum, or a charge, under a key if there is one."""
+        work = ("charge", errand.number) if errand.key else ("add", errand.number, 1)
+        return self.world.auction(owner, *work, deadline=_AUCTION, key=errand.key)
 
     def _keep(self, node: Node, errand: Errand, pending: Pending, expected: object) -> None:
         if errand.cancelled:
@@ -156,6 +185,14 @@ class Workload:
             self._asked.append((node, node.life, pending, expected))
 
     # --- the end -------------------------------------------------------------------
+
+    def finish(self) -> None:
+        """Let time pass until all that was begun has ended, or must have, and a bit longer."""
+        ends = self.world.now + LONGEST
+        waiting = self._begun
+        while self.world.now < ends and (waiting := [each for each in waiting if each.is_open]):
+            self.world.run_for(_LOOK_EVERY)
+        self.world.run_for(min(_AFTERWARDS, max(ends - self.world.now, 0.0)))
 
     def check(self) -> None:
         """Everything has ended, and what was answered is right.

@@ -1,7 +1,8 @@
 """Plants each bug in a copy of the package and hunts it: `python -m tests.planted.run`.
 
-Exit status 0 if every bug was found by an invariant that its patch names, within the seeds
-that it states, and the package without any bug passes all seeds that it took.
+Each violation that is found is shrunk to the fewest faults that still show it. Exit status
+0 if every bug was found by an invariant that its patch names, within the seeds that it
+states, and the package without any bug passes all seeds that it took.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from statistics import median
 from typing import Final
 
 import attrs
@@ -23,6 +25,27 @@ from tests.planted.bugs import HERE, Bug, all_bugs, copy_package
 
 _SLOWEST: Final = 5.0
 """Seconds for one seed, on average, with whatever bug."""
+_SHRINKING: Final = 120.0
+"""Seconds beyond that for starting, and for shrinking what was found."""
+
+
+@attrs.frozen
+class Shrunk:
+    """What was left of a schedule.
+
+    Args:
+        before: Faults that were drawn.
+        after: Faults without which the promise is kept.
+        runs: How many it took to find them.
+        took: Real seconds of all these runs.
+        schedule: What is left, as code.
+    """
+
+    before: int
+    after: int
+    runs: int
+    took: float
+    schedule: str
 
 
 @attrs.frozen
@@ -33,6 +56,7 @@ class Hunt:
     seed: int
     took: float
     text: str
+    shrunk: Shrunk | None = None
 
 
 def environment_of(folder: str, ours: Mapping[str, str]) -> dict[str, str]:
@@ -55,13 +79,14 @@ def hunt(bug: Bug | None, seeds: range) -> Hunt:
             capture_output=True,
             text=True,
             check=False,
-            timeout=_SLOWEST * len(seeds) + 60.0,
+            timeout=_SLOWEST * len(seeds) + _SHRINKING,
         )
     if done.returncode:
         return Hunt("the campaign itself fell", seeds.start, 0.0, done.stderr[-2_000:])
     found = json.loads(done.stdout.splitlines()[-1])
     seed = found.get("seed", seeds.stop - 1)
-    return Hunt(found.get("name", ""), seed, found["took"], found.get("text", ""))
+    shrunk = Shrunk(**found["shrunk"]) if "shrunk" in found else None
+    return Hunt(found.get("name", ""), seed, found["took"], found.get("text", ""), shrunk)
 
 
 def say(text: str) -> None:
@@ -76,9 +101,23 @@ def judge(bug: Bug, found: Hunt) -> bool:
     verdict = "ok " if good else "NOT"
     what = found.name or "nothing"
     say(f"{verdict} {bug.name:24} {what:12} seed {found.seed:<4} {found.took:6.1f} s  {bug.text}")
+    if found.shrunk is not None:
+        left = found.shrunk
+        numbers = f"{left.before} faults shrunk to {left.after} in {left.took:.1f} s"
+        say(f"    {numbers}, {left.runs} runs")
     if not good:
         say(f"    expected {', '.join(sorted(bug.found_by))}; {found.text or 'no seed failed'}")
     return good
+
+
+def say_medians(shrunk: Sequence[Shrunk]) -> None:
+    """Tell how far shrinking gets, and how soon."""
+    if shrunk:
+        faults = [median(each.before for each in shrunk), median(each.after for each in shrunk)]
+        took = median(each.took for each in shrunk)
+        longest = max(each.took for each in shrunk)
+        text = f"shrunk from {faults[0]:g} faults to {faults[1]:g} in {took:.1f} s (medians of "
+        say(text + f"{len(shrunk)}); the slowest took {longest:.1f} s")
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -105,8 +144,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     with ThreadPoolExecutor(asked.jobs) as pool:
         hunts = zip(bugs, pool.map(lambda bug: hunt(bug, seeds_for(bug)), bugs), strict=True)
-        judged = [(judge(bug, found), found.seed) for bug, found in hunts]
-    furthest = max(seed for _, seed in judged)
+        judged = [(judge(bug, found), found) for bug, found in hunts]
+    say_medians([found.shrunk for _, found in judged if found.shrunk is not None])
+    furthest = max(found.seed for _, found in judged)
     healthy = hunt(None, range(begin, furthest + 1))
     seeds = furthest + 1 - begin
     what = f"breaks {healthy.name}: {healthy.text}" if healthy.name else "keeps all promises"

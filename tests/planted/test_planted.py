@@ -11,7 +11,7 @@ import pytest
 
 from meshp2p.simulation.invariants import INVARIANTS
 from tests.planted.bugs import Bug, all_bugs, copy_package
-from tests.planted.run import environment_of, hunt, judge
+from tests.planted.run import Shrunk, environment_of, hunt, judge, say_medians
 
 BUGS = all_bugs()
 
@@ -46,12 +46,28 @@ def test_a_patch_that_does_not_fit_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_planted_bug_is_found(capsys: pytest.CaptureFixture[str]) -> None:
-    """By the invariant that its patch names, in a process of its own."""
+    """By the invariant that its patch names, in a process of its own; then it is shrunk there."""
     bug = next(bug for bug in BUGS if bug.name == "no-replay-window")
-    found = hunt(bug, range(3))
+    found = hunt(bug, range(5))
     assert judge(bug, found)
     assert found.name == "nonce"
-    assert "ok" in capsys.readouterr().out
+    assert found.shrunk is not None
+    assert found.shrunk.after <= found.shrunk.before
+    said = capsys.readouterr().out
+    assert "ok" in said
+    assert f"{found.shrunk.before} faults shrunk to {found.shrunk.after} in" in said
+
+
+def test_the_report_ends_with_what_shrinking_usually_achieves(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Medians, for one bug in ten may need many faults; nothing if nothing was found."""
+    say_medians([Shrunk(9, 1, 8, 2.0, ""), Shrunk(5, 2, 9, 3.0, ""), Shrunk(7, 8, 30, 29.5, "")])
+    assert capsys.readouterr().out == (
+        "shrunk from 7 faults to 2 in 3.0 s (medians of 3); the slowest took 29.5 s\n"
+    )
+    say_medians([])
+    assert capsys.readouterr().out == ""
 
 
 def test_a_bug_that_is_found_by_another_invariant_is_not_good_enough() -> None:

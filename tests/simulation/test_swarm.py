@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from math import inf
+from random import Random
 from typing import Any
 
 import attrs
@@ -12,12 +13,14 @@ import pytest
 from meshp2p.effects import Effect, Persist, SendDatagram
 from meshp2p.engine import Engine
 from meshp2p.ids import Address, Seconds
-from meshp2p.simulation import World, faults, latency, links
+from meshp2p.simulation import Agent, Handler, World, faults, latency, links
+from meshp2p.simulation.accuser import Accuse
 from meshp2p.simulation.faults import Loss, Schedule, Timed
 from meshp2p.simulation.happening import Violation
 from meshp2p.simulation.menu import MENU
 from meshp2p.simulation.shrink import shrink
-from meshp2p.simulation.swarm import Outcome, Plan, draw_plan, run_plan, run_seed
+from meshp2p.simulation.swarm import NAMES, Outcome, Plan, draw_plan, run_plan, run_seed
+from meshp2p.simulation.workload import LONGEST, Errand, Workload
 
 
 class Hasty(Engine):
@@ -72,10 +75,79 @@ def test_every_kind_of_fault_is_drawn_and_most_runs_leave_most_out() -> None:
         there = {type(each.fault).__name__ for each in draw_plan(seed).schedule.faults}
         drawn.update(there)
         kinds.append(len(there))
-    assert len(drawn) == len(MENU)
+    offered = {type(entry.dish(Random(1), NAMES)).__name__ for entry in MENU.values()}
+    assert set(drawn) == offered
     assert min(drawn.values()) > 30
     assert 0 in kinds
-    assert max(kinds) == 5
+    assert max(kinds) <= 6  # five, and the founder's end
+
+
+def test_frequent_kinds_are_drawn_more_often() -> None:
+    """Small packets break more than most: half of all paths have a limit of their own."""
+    drawn = Counter(
+        kind
+        for seed in range(1_000)
+        for kind in {type(each.fault).__name__ for each in draw_plan(seed).schedule.faults}
+    )
+    assert drawn["Mtu"] > 1.4 * drawn["Bandwidth"]
+
+
+def test_troubles_often_come_together() -> None:
+    """Two faults of different kinds in one moment: a stall while packets are lost, say."""
+    together = 0
+    for seed in range(300):
+        at = Counter(each.at for each in draw_plan(seed).schedule.faults)
+        together += max(at.values(), default=0) > 1
+    assert 60 < together < 240
+
+
+def test_whoever_comes_back_is_told_of_somebody_who_surely_stays() -> None:
+    """A node that starts knows its seeds alone: without one it would stay alone for ever."""
+    few = 0
+    for seed in range(3_000):
+        plan = draw_plan(seed)
+        stays = set(plan.names) - {name for name, until in ends(plan) if until >= plan.hostile}
+        returns = [name for name, until in ends(plan) if until < plan.hostile]
+        told = set(plan.names[: plan.told])
+        assert not returns or stays & told or plan.told >= len(plan.names)
+        assert list(plan.starts) == sorted(plan.starts)
+        few += plan.told == 1
+    assert few > 1_000
+
+
+def ends(plan: Plan) -> list[tuple[str, Seconds]]:
+    """Who goes, and until when; who crashes again and again may be down at the end as well."""
+    gone: list[tuple[str, Seconds]] = []
+    for each in plan.schedule.faults:
+        match each.fault:
+            case faults.CrashAtWrite(node):
+                gone += [(node, each.at), (node, inf)]
+            case faults.Crash(node) | faults.Leave(node):
+                gone.append((node, each.until))
+            case _:
+                pass
+    return gone
+
+
+def test_some_meshes_lose_for_ever_the_node_that_all_were_told_of() -> None:
+    """After all have joined, and then nobody else comes back either."""
+    founderless = 0
+    for seed in range(1_000):
+        plan = draw_plan(seed)
+        crashes = [each for each in plan.schedule.faults if isinstance(each.fault, faults.Crash)]
+        if plan.told > 1 or not any(each.fault == crash_of(plan, each) for each in crashes):
+            continue
+        founderless += 1
+        assert min(each.at for each in plan.schedule.faults) >= max(plan.starts) + 2.0
+        assert all(until == inf for _, until in ends(plan))
+    assert 80 < founderless < 200
+
+
+def crash_of(plan: Plan, timed: Timed) -> faults.Fault | None:
+    """The founder's end, if that is what this is."""
+    fault = timed.fault
+    mine = isinstance(fault, faults.Crash) and fault.node == plan.names[0] and timed.until == inf
+    return fault if mine else None
 
 
 def test_a_plan_prints_as_the_code_that_makes_it() -> None:
@@ -83,6 +155,7 @@ def test_a_plan_prints_as_the_code_that_makes_it() -> None:
     names: dict[str, Any] = {
         **vars(faults),
         **vars(latency),
+        "Accuse": Accuse,
         "Plan": Plan,
         "Schedule": Schedule,
         "Timed": Timed,
@@ -104,6 +177,33 @@ def test_a_run_tells_what_came_of_it() -> None:
     assert outcome.simulated_seconds > outcome.plan.hostile
     assert outcome.events > 100
     assert outcome.coverage["work.answered"] > 0
+
+
+def test_a_run_ends_soon_after_its_last_errand() -> None:
+    """Nobody waits for what is done, or for the answers of those who are gone."""
+    plan = _plan_with(Timed(1.0, faults.Crash("alice"), inf))
+    quiet = run_plan(plan)
+    assert quiet.violation is None
+    assert quiet.coverage["work.answered"] > 0
+    assert quiet.simulated_seconds < plan.hostile + LONGEST
+
+
+def test_a_run_waits_for_errands_that_take_long() -> None:
+    """A call that is under way when the calm begins ends before it is judged."""
+    world = World(3)
+    slow = Agent({"add": Handler(function=lambda a, b: a + b, takes=4.0)})
+    alice, _ = world.start("alice"), world.start("bob", agent=slow)
+    world.run_until_quiet()
+    workload = Workload(world)
+    workload.plan((Errand(world.elapsed, "alice", "add", "bob", 1, "", 5.0, cancelled=False),))
+    began = world.now
+    world.run_for(0.5)
+    workload.finish()
+    assert 5.0 <= world.now - began < 6.0
+    assert world.coverage["work.failed"] == 0
+    workload.check()
+    assert world.coverage["work.answered"] == 1
+    assert alice.engine.stats()["calls_open"] == 0
 
 
 def test_an_engine_that_breaks_a_promise_is_found() -> None:
@@ -185,15 +285,7 @@ def test_what_needs_two_faults_keeps_both() -> None:
         kinds = {each.fault.kind for each in plan.schedule.faults}
         name = "both" if kinds >= {"loss", "mtu"} else "other" if "mtu" in kinds else ""
         broken = Violation("broken", name=name) if name else None
-        return Outcome(
-            seed=1,
-            plan=plan,
-            violation=broken,
-            coverage=Counter(),
-            simulated_seconds=0.0,
-            events=0,
-            trace_hash="",
-        )
+        return _outcome(plan, broken)
 
     plan = _plan_with(
         *(Timed(0.0, Loss(0.1), 8.0) for _ in range(5)),
@@ -202,6 +294,40 @@ def test_what_needs_two_faults_keeps_both() -> None:
     )
     shrunk = shrink(plan, Violation("broken", name="both"), run=run)
     assert sorted(each.fault.kind for each in shrunk.plan.schedule.faults) == ["loss", "mtu"]
+
+
+def test_what_comes_after_the_violation_is_dropped_at_once() -> None:
+    """It had no part in it: one run shows that, however many such faults there are."""
+    tried: list[int] = []
+
+    def run(plan: Plan) -> Outcome:
+        faulty = plan.schedule.faults
+        tried.append(len(faulty))
+        broken = Violation("broken", name="early", at=2.0) if _at(faulty, 1.0) else None
+        return _outcome(plan, broken)
+
+    plan = _plan_with(
+        Timed(1.0, Loss(0.1), inf), *(Timed(3.0 + n, Loss(0.2), inf) for n in range(8))
+    )
+    shrunk = shrink(plan, Violation("broken", name="early", at=2.0), run=run)
+    assert [each.at for each in shrunk.plan.schedule.faults] == [1.0]
+    assert tried == [0, 1]
+
+
+def _at(faulty: tuple[Timed, ...], at: Seconds) -> bool:
+    return any(each.at == at for each in faulty)
+
+
+def _outcome(plan: Plan, broken: Violation | None) -> Outcome:
+    return Outcome(
+        seed=1,
+        plan=plan,
+        violation=broken,
+        coverage=Counter(),
+        simulated_seconds=0.0,
+        events=0,
+        trace_hash="",
+    )
 
 
 def test_what_needs_no_fault_is_shrunk_to_none() -> None:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from random import Random
 from typing import TYPE_CHECKING, ClassVar, Final
 
 import attrs
@@ -16,8 +17,9 @@ from meshp2p.errors import UsageError
 from meshp2p.ids import Address
 from meshp2p.simulation.dice import Draws, secret
 from meshp2p.simulation.faults.fault import Stop
+from meshp2p.simulation.forgery import Forger
 from meshp2p.simulation.latency import AnyLatency, Uniform
-from meshp2p.simulation.liars import Liar, Lie, with_one_change
+from meshp2p.simulation.liars import Liar, Lie, with_one_change, with_one_more
 
 if TYPE_CHECKING:
     from meshp2p.simulation.nodes import Node
@@ -29,6 +31,8 @@ _KEPT: Final = 32
 """Datagrams that a flooder imitates."""
 _LONGEST: Final = 1_200
 _LATER: Final = Uniform(0.1, 10.0)
+_CARELESS: Final = 0.25
+"""Share of forgeries in which only some field is changed."""
 
 
 def _start_lying(world: World, name: str, lie: Lie) -> Stop:
@@ -45,11 +49,33 @@ def _start_lying(world: World, name: str, lie: Lie) -> Stop:
     return stop
 
 
+def _forger(node: Node, rng: Random) -> Forger | None:
+    """With all that a member knows; None while it has no place in the mesh."""
+    # Here, for the package of invariants imports worlds, and worlds import faults.
+    from meshp2p.simulation.invariants.inside import view_of  # noqa: PLC0415
+
+    if not node.is_running:  # its twin speaks
+        return None
+    identity, view = node.identity, view_of(node.engine)
+    own = view.get(identity.node_id)
+    if own is None:
+        return None
+    return Forger(
+        crypto=node.origins.crypto,
+        identity=identity,
+        own=own.record,
+        others=[row.record for row in view if row is not own],
+        unix=node.clock.unix,
+        rng=rng,
+    )
+
+
 @attrs.frozen
 class Forge:
-    """A member changes a field in a share of its datagrams: of others' records as of its own.
+    """A member lies about everybody in a share of its datagrams.
 
-    Everything it says so is sealed as it should be, but no signature over it holds.
+    It changes a field of what it says, or adds something forged with care (`Forger`): all is
+    sealed as it should be, but what is not its own does not bear its owner's signature.
     """
 
     kind: ClassVar[str] = "byzantine.forge"
@@ -58,14 +84,20 @@ class Forge:
 
     def start(self, world: World) -> Stop:
         """See `Fault.start`."""
-        draws, changes = Draws(world.seed, repr(self)), Draws(world.seed, repr(self), "what")
+        draws, node = Draws(world.seed, repr(self)), world[self.node]
         said = [0]
 
         def lie(plaintext: bytes) -> bytes | None:
             said[0] += 1
-            if draws.at(said[0]) >= self.share:
+            draw = draws.at(said[0]) / self.share if self.share else 1.0
+            if draw >= 1.0:
                 return None
-            changed = with_one_change(plaintext, changes, said[0])
+            rng = Random(draw)
+            forger = None if rng.random() < _CARELESS else _forger(node, rng)
+            if forger is None:
+                changed = with_one_change(plaintext, rng)
+            else:
+                changed = with_one_more(plaintext, forger.item())
             world.coverage[self.kind] += changed is not None
             return changed
 
