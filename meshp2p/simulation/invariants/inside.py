@@ -104,8 +104,8 @@ def _transport_sizes(engine: Engine) -> Iterator[tuple[str, int, int]]:
     for link in links._links.values():
         if link.connection is not None:
             mux = link.connection.mux
-            yield "half-received bodies", mux._held, limits.MAX_REASSEMBLY
-            yield "unread answers", mux._unread, limits.MAX_UNREAD
+            yield "half-received bodies", mux.half_received, limits.MAX_REASSEMBLY
+            yield "unread answers", mux.unread, limits.MAX_UNREAD
             yield "requests of one peer", len(mux._unanswered), limits.MAX_STREAMS
 
 
