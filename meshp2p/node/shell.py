@@ -215,7 +215,7 @@ class Shell:
         engine.close(now=trio.current_time())
         if self._drain and not cancelled:
             with trio.move_on_after(self.settings.config.drain_timeout):
-                while engine.open_jobs:  # noqa: ASYNC110  # an engine has no Event to wait for
+                while engine.open_jobs and self._drain:  # noqa: ASYNC110  # an engine has no Event to wait for
                     await trio.sleep(_DRAIN_LOOK)
         linger = engine.leave(now=trio.current_time())
         driver.perform_effects()
@@ -242,7 +242,11 @@ class Shell:
         self.over.set()
 
     def request_stop(self, *, drain: bool = True) -> None:
-        """From trio's thread: leave now."""
+        """From trio's thread: leave now.
+
+        Args:
+            drain: Whether to let handlers finish first; asked for again, it counts anew.
+        """
         self._drain = drain
         self._stop.set()
         self._joined.set()  # whoever still joins waits for nobody any more
