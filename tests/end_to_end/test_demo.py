@@ -124,13 +124,15 @@ def test_whoever_interrupts_the_demo_is_left_with_nothing(
     assert not list((shell.home / "tmp").iterdir())
 
 
-def test_agents_end_with_the_demo_even_if_it_is_killed(shell: Shell) -> None:
-    """Nobody can tell them to end then; the closed pipe does."""
-    demo, agents = started(shell)
+@pytest.mark.parametrize("agents", [1, 5])
+def test_a_demo_that_is_killed_leaves_nothing_behind(shell: Shell, agents: int) -> None:
+    """Nobody can tell its agents to end then; the closed pipe does, and the last clears up."""
+    demo, agents_of_it = started(shell, agents)
 
     shell.end(demo, signal.SIGKILL)
 
-    assert eventually(lambda: all(is_gone(agent) for agent in agents))
+    assert eventually(lambda: all(is_gone(agent) for agent in agents_of_it))
+    assert not list((shell.home / "tmp").iterdir())
 
 
 def test_the_demo_is_not_confused_by_files_where_it_is_started(shell: Shell) -> None:
