@@ -58,6 +58,19 @@ def test_a_state_directory_that_cannot_be_used_is_no_matter_of_python(
     assert not PYTHON.search(said)
 
 
+@pytest.mark.parametrize("words", [["status"], ["discover"], ["call", "echo", "1"]])
+def test_with_nobody_there_it_says_how_to_start_one(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit status 3, in words and as JSON."""
+    alone = [*words, "--state-dir", str(tmp_path)]
+    assert main(alone) == main([*alone, "--json"]) == 3
+
+    seen = capsys.readouterr()
+    assert seen.err == "meshp2p: no node of this mesh runs here; start one with `meshp2p up`\n"
+    assert json.loads(seen.out)["error"]["exit_status"] == 3
+
+
 def test_what_a_value_holds_is_left_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     """It is the user's own text, whatever it looks like."""
     assert main(["up", "--handle", "my mesh=1"]) == 2
