@@ -69,7 +69,7 @@ def test_a_seed_leads_where_the_directory_does_not(shell: Shell) -> None:
     node = shell.start("-m", "meshp2p", "up", "--handle", "alice", "--json")
     assert node.stdout is not None
     address = json.loads(node.stdout.readline())["addresses"][0]
-    (shell.home / "run" / "meshp2p").rename(shell.home / "hidden")
+    shell.runtime = "elsewhere"
 
     lost = shell.meshp2p("status")
     found = shell.meshp2p("status", "--seed", address, "--json")
