@@ -289,6 +289,7 @@ def test_a_second_ctrl_c_does_not_wait_for_handlers(start: Start, run: Run) -> N
         @capability("work")
         def work() -> None:
             main = threading.main_thread().ident
+            print("working")
             while True:
                 names = [f.name for f in traceback.extract_stack(sys._current_frames()[main])]
                 if "stop" in names and names[-1] == "wait":
@@ -302,7 +303,7 @@ def test_a_second_ctrl_c_does_not_wait_for_handlers(start: Start, run: Run) -> N
     )
     eventually(lambda: handles(alice.members()) == {"alice", "bob"}, within=15)
     threading.Thread(target=lambda: swallow(lambda: alice.call("work")), daemon=True).start()
-    eventually(lambda: alice.members("work")[0].load)
+    assert server.line(within=5) == "working"
     server.signal(signal.SIGINT)
     assert server.line(within=5) == "stopping"
 
