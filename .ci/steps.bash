@@ -10,11 +10,14 @@ checkout=$PWD
 home=$(mktemp -d "${TMPDIR:-/tmp}/meshp2p-ci.XXXXXXXX")
 copy=$home/checkout
 current=
+aside=
+aside_pid=
 began=$SECONDS
 
 finish() {
   local status=$?
   cd /
+  if [ -n "$aside_pid" ]; then kill "$aside_pid" 2>/dev/null || true; fi
   rm -rf "$home" 2>/dev/null || { sleep 1; rm -rf "$home" || true; } # a killed program may still write its coverage
   if [ "$status" -ne 0 ]; then
     echo "FAILED after $((SECONDS - began)) s${current:+, at: $current}" >&2
@@ -33,6 +36,27 @@ step() {
   printf '\n==> %s\n' "$current"
   "$@"
   printf '<== %s: %d s\n' "$current" "$((SECONDS - started))"
+  current=
+}
+
+# meanwhile NAME COMMAND...: runs the command beside the next steps; `await` shows what it said.
+meanwhile() {
+  aside=$1
+  shift
+  aside_began=$SECONDS
+  "$@" >"$home/aside.log" 2>&1 &
+  aside_pid=$!
+}
+
+await() {
+  current=$aside
+  local status=0
+  wait "$aside_pid" || status=$?
+  aside_pid=
+  printf '\n==> %s, beside the last steps\n' "$aside"
+  cat "$home/aside.log"
+  if [ "$status" -ne 0 ]; then return "$status"; fi
+  printf '<== %s: %d s\n' "$aside" "$((SECONDS - aside_began))"
   current=
 }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 from typing import Final, NoReturn
 
 from meshp2p.cli.simulate.words import simulate_options
@@ -22,6 +21,9 @@ exit status:
   0 done   1 failed   2 wrong usage   3 nobody there
   4 no answer in time, or lost: it may have run   130 interrupted
 """
+
+_MAX_SECONDS: Final = 1e9
+"""As calls have it: thirty years."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -124,6 +126,8 @@ def _seconds(text: str) -> float:
         seconds = float(text)
     except ValueError:
         seconds = 0.0
-    if not 0 < seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r}: allowed are seconds above 0")
+    if not 0 < seconds <= _MAX_SECONDS:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: allowed are seconds above 0, at most {_MAX_SECONDS:g}"
+        )
     return seconds

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import sys
 from collections.abc import Mapping
 from typing import Any, Final
@@ -19,6 +20,7 @@ from meshp2p.errors import (
     MeshError,
     NoCapableMember,
     OutcomeUnknown,
+    StartError,
     UnknownMember,
     Unreachable,
     UsageError,
@@ -36,6 +38,23 @@ _NEXT_STEP: Final = {
     "UnknownMember": "see who is there with `meshp2p status`",
     "DeadlineExceeded": "allow more with --timeout",
 }
+
+_TYPED: Final = {
+    "bind": "--bind",
+    "capabilities": "--capability",
+    "capability": "--capability",
+    "handle": "--handle",
+    "mesh": "--mesh",
+    "namespace": "--namespace",
+    "pattern": "pattern",
+    "seeds": "--seed",
+    "state_dir": "--state-dir",
+    "target": "NAME",
+}
+"""Python's arguments, and what stands for them on a command line."""
+_ARGUMENT: Final = re.compile(rf"\b({'|'.join(_TYPED)})=(?:(?=['\"])| )")
+_PYTHON_ONLY: Final = re.compile(r'; identity="ephemeral"[^;]*')
+"""Advice for which there is no option."""
 
 
 @attrs.frozen(eq=False)
@@ -73,16 +92,22 @@ def exit_status(error: MeshError) -> int:
 
 def fail(error: MeshError, *, as_json: bool) -> int:
     """Tell of a failure in one sentence, or one object; return the exit status."""
-    status = exit_status(error)
+    status, text = exit_status(error), _in_words_of_the_shell(error)
     if as_json:
         facts = attrs.asdict(error) if attrs.has(type(error)) else {}  # type: ignore[arg-type]  # an attrs class
-        facts.update(type=type(error).__name__, message=str(error), exit_status=status)
+        facts.update(type=type(error).__name__, message=text, exit_status=status)
         print_json({"error": facts})
         return status
     advice = _NEXT_STEP.get(type(error).__name__)
-    text = f"{error}; {advice}" if advice else str(error)
-    print(f"meshp2p: {printable(text)}", file=sys.stderr)
+    print(f"meshp2p: {printable(f'{text}; {advice}' if advice else text)}", file=sys.stderr)
     return status
+
+
+def _in_words_of_the_shell(error: MeshError) -> str:
+    """The error's text, with options for arguments, if it is about these."""
+    if not isinstance(error, UsageError | StartError):
+        return str(error)
+    return _ARGUMENT.sub(lambda found: f"{_TYPED[found[1]]} ", _PYTHON_ONLY.sub("", str(error)))
 
 
 def interrupted(*, as_json: bool) -> int:

@@ -53,8 +53,8 @@ def make_private_directory(path: Path) -> None:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise StateUnusable(
-            f"cannot create {path}: {error.strerror}. Make it writable, set MESHP2P_STATE to "
-            'another directory, or keep nothing on disk with identity="ephemeral"'
+            f"cannot create {path}: {error.strerror}. Make it writable, or set MESHP2P_STATE to "
+            'another directory; identity="ephemeral" keeps nothing on disk'
         ) from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
 from collections.abc import Iterable, Mapping, Sequence
@@ -121,9 +122,17 @@ class Node(Face):
             self._host.stop(_STOP_WAIT)
 
     def run_forever(self) -> None:
-        """Serve until Ctrl-C or SIGTERM, then leave."""
+        """Serve until Ctrl-C or SIGTERM, then leave; a second Ctrl-C waits for no handler."""
         if self._host is None:
             self.start()
+        with contextlib.suppress(KeyboardInterrupt):  # the second one, of which `stop` knows
+            try:
+                self._serve()
+            finally:
+                self.stop()
+
+    def _serve(self) -> None:
+        """Until Ctrl-C, SIGTERM, or the node's end."""
         ended = threading.Event()
         if threading.current_thread() is threading.main_thread():
             before = signal.signal(signal.SIGTERM, lambda *_: ended.set())
@@ -137,7 +146,6 @@ class Node(Face):
         finally:
             if before is not None:
                 signal.signal(signal.SIGTERM, before)
-            self.stop()
 
     def __enter__(self) -> Self:
         """Start, unless it was started."""

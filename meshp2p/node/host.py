@@ -21,7 +21,7 @@ from meshp2p.node.shell import Begun, Front, Shell
 from meshp2p.runtime.context import CAUSE
 from meshp2p.runtime.exceptions import single
 
-_JOIN_AT_EXIT: Final = 2.0
+_GOODBYE: Final = 2.0
 _STOP_GRACE: Final = 5.0
 
 Start = Callable[[Callable[[CallFinished], None]], Begun]
@@ -73,7 +73,7 @@ class Host:
         if self._error is not None:
             self._thread.join()
             raise self._error
-        atexit.register(self._stop_at_exit)
+        atexit.register(self._stop_now)
 
     def _abandon_start(self) -> None:
         """Whoever started the node will not hold it, so nobody could stop it later."""
@@ -109,22 +109,28 @@ class Host:
         """Leave the mesh and end the thread; from any thread, as often as you like.
 
         A handler does not wait: the node waits for it.
+
+        Raises:
+            KeyboardInterrupt: Somebody is impatient; handlers are not waited for any more.
         """
-        atexit.unregister(self._stop_at_exit)
+        atexit.unregister(self._stop_now)
         try:
             self.shell.soon(self.shell.request_stop)
+            if not self.is_own_thread and CAUSE.get() is None:
+                self._over.wait(timeout)
         except Closed:
             return
-        if not self.is_own_thread and CAUSE.get() is None:
-            self._over.wait(timeout)
+        except KeyboardInterrupt:
+            self._stop_now()
+            raise
 
-    def _stop_at_exit(self) -> None:
-        """The same without waiting for handlers: no thread can be started any more."""
+    def _stop_now(self) -> None:
+        """The same without waiting for handlers: at exit no thread can be started any more."""
         try:
             self.shell.soon(lambda: self.shell.request_stop(drain=False))
         except Closed:
             return
-        self._over.wait(_JOIN_AT_EXIT)
+        self._over.wait(_GOODBYE)
 
     # --- blocking ------------------------------------------------------------
 

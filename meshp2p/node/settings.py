@@ -72,7 +72,7 @@ def check_settings(  # noqa: PLR0913  # the constructor's arguments
         before = len(registry.capabilities)
         name = registry.add(what).info.name
         if len(registry.capabilities) == before:
-            raise UsageError(f"capabilities: {name!r} twice; one of them would never be called")
+            raise UsageError(f"capabilities={name!r} twice: one of them would never be called")
     shared = mesh is not None
     hosts, port = _bound(bind, shared=shared)
     local_only = all(is_loopback_host(host) for host in hosts)

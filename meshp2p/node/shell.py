@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-import socket
 import weakref
-from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
@@ -16,22 +14,23 @@ import trio
 from meshp2p.consensus import AwardData
 from meshp2p.discovery import local
 from meshp2p.engine import Engine, Neighbour
-from meshp2p.errors import Closed, StartError
+from meshp2p.errors import Closed
 from meshp2p.events import CallFinished, Event, Log, MemberEvent, Synced
 from meshp2p.identity.trust import Trust
 from meshp2p.ids import Address, NodeId
 from meshp2p.node.home import Home
+from meshp2p.node.listeners import Listeners
 from meshp2p.node.machine import MACHINE
-from meshp2p.node.pending import PendingResult
+from meshp2p.node.pending import PendingResults
 from meshp2p.node.renewal import renew_if_due
 from meshp2p.node.settings import Settings
 from meshp2p.runtime import logs
 from meshp2p.runtime.asyncio_loop import AsyncioLoop
 from meshp2p.runtime.driver import Driver
 from meshp2p.runtime.handlers import Runner
+from meshp2p.runtime.network import numeric
 from meshp2p.runtime.ports import NetworkPort
 
-_MAX_EVENTS: Final = 10_000
 _DRAIN_LOOK: Final = 0.02
 _RENEW_LOOK: Final = 60.0
 _GUEST_ASKS: Final = 4
@@ -67,12 +66,8 @@ class Shell:
         self._front = front
         self._machine = MACHINE.get()
         self._waiters: dict[int, Callable[[CallFinished], None]] = {}
-        self._results: weakref.WeakValueDictionary[int, PendingResult] = (
-            weakref.WeakValueDictionary()
-        )
-        self._events: deque[MemberEvent] = deque()
-        self._events_wanted = trio.Event()
-        self._lost_events = 0
+        self._results = PendingResults()
+        self._listeners = Listeners(self.registry, self._announce)
         self._joined = trio.Event()
         self._stop = trio.Event()
         self._drain = True
@@ -99,13 +94,12 @@ class Shell:
         """
         self._token = trio.lowlevel.current_trio_token()
         try:
-            self._open()
+            runner = self._open()
             driver = self.driver
             async with trio.open_nursery() as nursery:
-                if self._runner is not None:
-                    self._runner.nursery = nursery
+                runner.nursery = nursery
                 await nursery.start(driver.run)
-                nursery.start_soon(self._dispatch_events)
+                nursery.start_soon(self._listeners.run, runner.tell)
                 nursery.start_soon(self._renew_identity)
                 try:
                     await self._join(nursery)
@@ -117,13 +111,13 @@ class Shell:
         finally:
             self._close("the node has stopped")
 
-    def _open(self) -> None:
+    def _open(self) -> Runner:
         settings, machine = self.settings, self._machine
         crypto = machine.crypto
         now, unix = trio.current_time(), machine.wall()
         self._home = machine.open_home(settings, unix=unix, on_written=self._persisted)
         self._network = machine.bind(
-            [_numeric(host) for host in settings.hosts],
+            [numeric(host) for host in settings.hosts],
             settings.port,
             fallback=settings.port_is_a_wish,
         )
@@ -144,7 +138,7 @@ class Shell:
             stored=self._home.stored,
         )
         engine.listen(listens=self.registry.on_message is not None)
-        self._runner = Runner(
+        self._runner = runner = Runner(
             self.registry,
             returned=self._handler_returned,
             log=self._announce,
@@ -159,17 +153,18 @@ class Shell:
             engine,
             network=self._network,
             journal=self._home.journal,
-            runner=self._runner,
+            runner=runner,
             resolve=machine.resolve,
             announce=self._announce,
             wall=machine.wall,
         )
+        return runner
 
     def _addresses(self, bound: NetworkPort) -> tuple[Address, ...]:
         if self.settings.advertise is None:
             return self._machine.advertised(bound.addresses)
         host, port = self.settings.advertise
-        return (Address(_numeric(host), port),)
+        return (Address(numeric(host), port),)
 
     async def _join(self, nursery: trio.Nursery) -> None:
         """Show ourselves, look around; wait for the first list only if somebody is there."""
@@ -220,7 +215,7 @@ class Shell:
         engine.close(now=trio.current_time())
         if self._drain and not cancelled:
             with trio.move_on_after(self.settings.config.drain_timeout):
-                while engine.open_jobs:  # noqa: ASYNC110  # an engine has no Event to wait for
+                while engine.open_jobs and self._drain:  # noqa: ASYNC110  # an engine has no Event to wait for
                     await trio.sleep(_DRAIN_LOOK)
         linger = engine.leave(now=trio.current_time())
         driver.perform_effects()
@@ -236,9 +231,7 @@ class Shell:
         waiters, self._waiters = self._waiters, {}
         for number, finish in waiters.items():
             finish(CallFinished(number, error=Closed(reason)))
-        for number, result in list(self._results.items()):
-            if result.finished is None:
-                result.settle(CallFinished(number, error=Closed(reason)))
+        self._results.close(Closed(reason))
         if self._driver is not None:
             self._driver.close()
         elif self._network is not None:
@@ -249,7 +242,11 @@ class Shell:
         self.over.set()
 
     def request_stop(self, *, drain: bool = True) -> None:
-        """From trio's thread: leave now."""
+        """From trio's thread: leave now.
+
+        Args:
+            drain: Whether to let handlers finish first; asked for again, it counts anew.
+        """
         self._drain = drain
         self._stop.set()
         self._joined.set()  # whoever still joins waits for nobody any more
@@ -327,7 +324,7 @@ class Shell:
             "inline_slow": runner.inline_slow if runner else 0,
             "inline_slowest_us": int(runner.slowest_inline * 1e6) if runner else 0,
             "clock_lag_us": int(driver.lag * 1e6),
-            "results_awaited": sum(result.awaited for result in self._results.values()),
+            "results_awaited": self._results.awaited,
         }
 
     @trio.lowlevel.enable_ki_protection
@@ -352,8 +349,7 @@ class Shell:
             self._finished(event)
         elif isinstance(event, MemberEvent):
             logs.report(event, self._name())
-            if event.name in self.registry.listeners:
-                self._queue_event(event)
+            self._listeners.hear(event)
         elif isinstance(event, Log):
             logs.report(event, self._name())
         elif isinstance(event, Synced):
@@ -361,45 +357,19 @@ class Shell:
             self._joined.set()
 
     def _finished(self, event: CallFinished) -> None:
-        result = None
-        if isinstance(event.value, AwardData):
+        result, award = None, event.value
+        if isinstance(award, AwardData):
             # Kept before the waiter hears of it, for its result may come at once.
-            result = PendingResult()
-            self._results[event.value.number] = result
-            event = attrs.evolve(event, value=(event.value, result))
+            result = self._results.expect(award.number)
+            event = attrs.evolve(event, value=(award, result))
         finish = self._waiters.pop(event.number, None)
         if finish is not None:
             finish(event)
-        elif result is None and (pending := self._results.get(event.number)) is not None:
-            pending.settle(event)
+        elif result is None:
+            self._results.settle(event)
 
     def _name(self) -> str:
         return self.settings.handle or "meshp2p"
-
-    def _queue_event(self, event: MemberEvent) -> None:
-        if len(self._events) >= _MAX_EVENTS:
-            self._lost_events += 1
-            if self._lost_events == 1:
-                fields = (("bound", _MAX_EVENTS),)
-                logs.report(
-                    Log("error", "events are lost: a listener is slow", fields), self._name()
-                )
-            return
-        self._events.append(event)
-        self._events_wanted.set()
-
-    @trio.lowlevel.enable_ki_protection
-    async def _dispatch_events(self) -> None:
-        """Tell listeners, one event after the other, in the order of what happened."""
-        while True:
-            await self._events_wanted.wait()
-            self._events_wanted = trio.Event()
-            while self._events:
-                event = self._events.popleft()
-                for handler in self.registry.listeners.get(event.name, ()):
-                    if self._runner is not None:
-                        await self._runner.tell(handler, event)
-            self._lost_events = 0
 
     @trio.lowlevel.enable_ki_protection
     async def _renew_identity(self) -> None:
@@ -420,15 +390,6 @@ class Shell:
             home.abandon()
         if self._driver is not None:
             self._driver.abandon()
-
-
-def _numeric(host: str) -> str:
-    """The numeric address of a host that is to be bound or advertised."""
-    try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise StartError(f"{host!r} is not an address of this machine: {error}") from error
-    return str(found[0][4][0])
 
 
 def _after_fork() -> None:

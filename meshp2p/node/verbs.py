@@ -111,6 +111,8 @@ def plan_call(
             raise UsageError(f"target={target!r} is an agent: give one value, its message")
         body = pack_plain(args[0], "the message")
     else:
+        if key:  # in one order: the callee compares a key's requests byte for byte
+            kwargs = dict(sorted(kwargs.items()))
         body = pack_arguments(args, kwargs)
     cause: Cause | None = CAUSE.get()
 

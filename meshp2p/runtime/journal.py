@@ -210,8 +210,8 @@ def _create_private(path: Path) -> None:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     except OSError as error:
         raise StateUnusable(
-            f"cannot open the journal {path}: {error.strerror}. Make it writable, set "
-            'MESHP2P_STATE to another directory, or keep nothing on disk with identity="ephemeral"'
+            f"cannot open the journal {path}: {error.strerror}. Make it writable, or set "
+            'MESHP2P_STATE to another directory; identity="ephemeral" keeps nothing on disk'
         ) from error
 
 

@@ -66,6 +66,19 @@ class Network:
         self.listeners.clear()
 
 
+def numeric(host: str) -> str:
+    """The numeric address of a host that is to be bound or advertised.
+
+    Raises:
+        StartError: It is none of this machine's.
+    """
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise StartError(f"{host!r} is not an address of this machine: {error}") from error
+    return str(found[0][4][0])
+
+
 def bind(hosts: Sequence[str], port: int, *, fallback: bool = False) -> Network:
     """Listen on `port` (0: any) of all `hosts`; a family that the machine lacks is left out.
 

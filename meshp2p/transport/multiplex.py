@@ -15,6 +15,8 @@ import attrs
 from meshp2p.errors import WireError
 from meshp2p.transport import frame
 from meshp2p.transport.held import Held
+from meshp2p.transport.incoming import Incoming
+from meshp2p.transport.outgoing import Outgoing
 from meshp2p.wire import limits
 
 _MAX_CONTROL: Final = 4 * limits.MAX_QUEUED_FRAMES
@@ -53,36 +55,6 @@ class ResetArrived:
 Arrival: TypeAlias = RequestArrived | AnswerArrived | ResetArrived
 
 
-@attrs.define
-class _Incoming:
-    """A long body on its way to us. One buffer: a list of tiny pieces costs fifty times more.
-
-    Args:
-        limit: Bytes of the whole body.
-        room: Bytes that may still come before its sender has seen more credit leave.
-        fresh: Whether a piece has come since `give_up_stalled` last looked.
-    """
-
-    limit: int
-    room: int = limits.STREAM_CREDIT
-    data: bytearray = attrs.field(factory=bytearray)
-    fresh: bool = True
-
-
-@attrs.define
-class _Outgoing:
-    """A long body on its way. `begun` is its size once its turn has come, else 0.
-
-    Args:
-        opens: Whether it is a request, of which the other end hears when its turn comes.
-    """
-
-    rest: memoryview
-    opens: bool
-    credit: int = limits.STREAM_CREDIT
-    begun: int = 0
-
-
 class Multiplexer:
     """The streams of one connection, at one of its ends."""
 
@@ -97,15 +69,10 @@ class Multiplexer:
         self._own_parity = self._next_stream & 1
         self._control: deque[bytes] = deque()
         self._frames: OrderedDict[int, bytes] = OrderedDict()
-        self._bulk: deque[int] = deque()
-        self._later: deque[int] = deque()
-        self._owed: dict[int, _Incoming] = {}
-        self._under_way = 0
-        self._outgoing: dict[int, _Outgoing] = {}
-        self._incoming: dict[int, _Incoming] = {}
+        self._outgoing = Outgoing()
+        self._incoming = Incoming(self._held_together)
         self._expected: dict[int, int] = {}
         self._unanswered: set[int] = set()
-        self._held = 0
         self._unread = 0
         self._unread_counted = 0
         self._unread_allowed = limits.FREE_UNREAD
@@ -116,23 +83,24 @@ class Multiplexer:
     @property
     def has_frames(self) -> bool:
         """Whether `take` would give something."""
-        return bool(self._control or self._owed or self._frames or self._bulk)
+        return bool(self._control or self._incoming.owed or self._frames or self._outgoing.ready)
 
     @property
     def is_full(self) -> bool:
         """Whether new requests should go elsewhere, or be refused."""
-        return len(self._frames) + len(self._outgoing) >= limits.MAX_QUEUED_FRAMES
+        return len(self._frames) + len(self._outgoing.bodies) >= limits.MAX_QUEUED_FRAMES
 
     @property
     def is_idle(self) -> bool:
         """Whether nobody waits for anything on this connection."""
-        waits = self._expected or self._unanswered or self._incoming or self._outgoing
-        return not (waits or self.has_frames)
+        waits = self._expected or self._unanswered
+        long = self._incoming.bodies or self._outgoing.bodies
+        return not (waits or long or self.has_frames)
 
     @property
     def half_received(self) -> int:
         """Bytes of bodies that are not whole yet."""
-        return self._held
+        return self._incoming.size
 
     @property
     def unread(self) -> int:
@@ -156,7 +124,7 @@ class Multiplexer:
         while True:
             stream = self._next_stream
             self._next_stream = (stream + 2) % _STREAM_NUMBERS
-            if stream and stream not in self._expected and stream not in self._outgoing:
+            if stream and stream not in self._expected and stream not in self._outgoing.bodies:
                 return stream
 
     def answer(self, stream: int, data: bytes) -> None:
@@ -202,9 +170,8 @@ class Multiplexer:
         The other end hears nothing if it has not heard of the stream yet: a RESET
         overtakes what is queued, and would leave it waiting for the rest of a request.
         """
-        out = self._outgoing.get(stream)
         unheard_of = self._is_own(stream) and (
-            stream in self._frames or (out is not None and out.opens and not out.begun)
+            stream in self._frames or self._outgoing.is_waiting(stream)
         )
         self._forget(stream)
         if not unheard_of:
@@ -212,19 +179,14 @@ class Multiplexer:
 
     def give_up_stalled(self) -> list[int]:
         """Reset each stream of whose body nothing has come since the last time."""
-        stalled = [stream for stream, entry in self._incoming.items() if not entry.fresh]
+        stalled = self._incoming.take_stalled()
         for stream in stalled:
             self.reset(stream, frame.STALLED)
-        for entry in self._incoming.values():
-            entry.fresh = False
         return stalled
 
     def close(self) -> None:
         """The connection is over: what it held is free."""
-        self._held_together.half_received -= self._held
-        self._held = 0
-        self._incoming.clear()
-        self._owed.clear()
+        self._incoming.close()
         self._count_unread(0)
 
     def go_away(self) -> None:
@@ -235,32 +197,20 @@ class Multiplexer:
         return stream & 1 == self._own_parity
 
     def _send_long(self, stream: int, data: bytes, *, opens: bool) -> None:
-        self._outgoing[stream] = _Outgoing(memoryview(data), opens)
-        self._later.append(stream)
-        self._begin_bulk()
+        self._outgoing.add(stream, data, opens=opens)
+        self._begin_long()
 
-    def _begin_bulk(self) -> None:
-        """Start long bodies, but no more at once than the receiver can piece together.
-
-        Nor does it hear of one before: it would give up what does not come.
-        """
-        while self._later:
-            out = self._outgoing[self._later[0]]
-            size = len(out.rest)
-            if self._under_way and self._under_way + size > limits.MAX_REASSEMBLY:
-                return
-            out.begun = size
-            if out.opens:
-                self._frames[self._later[0]] = frame.pack(frame.OPEN, self._later[0], b"")
-            self._under_way += size
-            self._bulk.append(self._later.popleft())
+    def _begin_long(self) -> None:
+        for stream in self._outgoing.begin():
+            self._frames[stream] = frame.pack(frame.OPEN, stream, b"")
 
     def _queue_control(self, kind: int, stream: int, body: bytes) -> None:
         self._control.append(frame.pack(kind, stream, body))
 
     def take(self, room: int) -> bytes:
         """The next frames, at most `room` bytes of them: control, calls, then bulk."""
-        self._give_credit()
+        if self._incoming.owed:
+            self._give_credit()
         taken: list[bytes] = []
         while self._control and len(self._control[0]) <= room:
             taken.append(self._control.popleft())
@@ -277,7 +227,8 @@ class Multiplexer:
                 self._unread -= size - _FRAME_HEADER
             taken.append(piece)
             room -= size
-        while self._bulk and room > _FRAME_HEADER and not (self._control or self._frames):
+        ready = self._outgoing.ready
+        while ready and room > _FRAME_HEADER and not (self._control or frames):
             taken.append(self._next_piece(room - _FRAME_HEADER))
             room -= len(taken[-1])
         if self._unread_counted:
@@ -285,30 +236,20 @@ class Multiplexer:
         return b"".join(taken)
 
     def _give_credit(self) -> None:
-        """Only now: credit counts from the moment at which the sender may know of it."""
-        for stream, entry in self._owed.items():
-            credit = frame.CREDIT_BODY.pack(limits.STREAM_CREDIT - entry.room)
-            entry.room = limits.STREAM_CREDIT
-            self._queue_control(frame.CREDIT, stream, credit)
-        self._owed.clear()
+        for stream, more in self._incoming.take_credit():
+            self._queue_control(frame.CREDIT, stream, frame.CREDIT_BODY.pack(more))
 
     def _has_left(self, stream: int, size: int) -> None:
         if not self._is_own(stream):
             self._unread -= size
 
     def _next_piece(self, room: int) -> bytes:
-        """One DATA frame of the bulk stream whose turn it is."""
-        stream = self._bulk.popleft()
-        out = self._outgoing[stream]
-        size = min(room, len(out.rest), out.credit, limits.MAX_FRAME_BODY)
-        piece, out.rest = bytes(out.rest[:size]), out.rest[size:]
-        out.credit -= size
-        self._has_left(stream, size)
-        if not out.rest:
+        """One DATA frame of the long body whose turn it is."""
+        stream, piece, is_last = self._outgoing.take_piece(room)
+        self._has_left(stream, len(piece))
+        if is_last:
             self._drop_outgoing(stream)
             return frame.pack(frame.DATA | frame.END, stream, piece)
-        if out.credit:
-            self._bulk.append(stream)
         return frame.pack(frame.DATA, stream, piece)
 
     def receive_untrusted(self, plaintext: bytes) -> list[Arrival]:
@@ -336,12 +277,12 @@ class Multiplexer:
     ) -> None:
         if self._is_own(stream) or stream == 0:
             raise WireError("a stream opened with our own numbers")
-        unanswered, incoming = self._unanswered, self._incoming
+        unanswered, incoming = self._unanswered, self._incoming.bodies
         if (
             stream in unanswered
             or stream in incoming
             or stream in self._frames
-            or stream in self._outgoing
+            or stream in self._outgoing.bodies
         ):
             raise WireError("a stream opened twice")
         waiting = len(unanswered) + len(incoming)
@@ -352,24 +293,24 @@ class Multiplexer:
             unanswered.add(stream)
             arrivals.append(RequestArrived(stream, body))
             return
-        incoming[stream] = _Incoming(limits.MAX_BODY + limits.MAX_HEAD)
+        self._incoming.begin(stream, limits.MAX_BODY + limits.MAX_HEAD)
         self._receive_piece(stream, body, arrivals, end=False)
 
     def _receive_data(
         self, stream: int, body: bytes, arrivals: list[Arrival], *, end: bool
     ) -> None:
-        if stream in self._incoming:
+        if stream in self._incoming.bodies:
             self._receive_piece(stream, body, arrivals, end=end)
         elif stream not in self._expected:
             self.ignored += 1  # late: we gave the stream up while it was on its way
         elif end and len(body) <= self._expected[stream]:
             self._answered(stream, body, arrivals)
         else:
-            self._incoming[stream] = _Incoming(self._expected[stream])
+            self._incoming.begin(stream, self._expected[stream])
             self._receive_piece(stream, body, arrivals, end=end)
 
     def _answered(self, stream: int, data: bytes, arrivals: list[Arrival]) -> None:
-        if stream in self._outgoing:  # answered before it was asked: end the question
+        if stream in self._outgoing.bodies:  # answered before it was asked: end the question
             self.reset(stream, frame.CANCELLED)
         self._expected.pop(stream, None)
         arrivals.append(AnswerArrived(stream, data))
@@ -377,39 +318,19 @@ class Multiplexer:
     def _receive_piece(
         self, stream: int, body: bytes, arrivals: list[Arrival], *, end: bool
     ) -> None:
-        entry = self._incoming[stream]
-        size = len(body)
-        if size:
-            entry.data += body
-            entry.room -= size
-            entry.fresh = True
-            self._held += size
-            self._held_together.half_received += size
-        if entry.room < 0:
-            raise WireError("more bytes on a stream than it had credit for")
-        if len(entry.data) > entry.limit or self._held > limits.MAX_REASSEMBLY:
+        if not self._incoming.add_untrusted(stream, body):
             self.reset(stream, frame.TOO_LARGE)
             arrivals.append(ResetArrived(stream, frame.TOO_LARGE))
-            return
-        if end:
+        elif end:
             self._complete(stream, arrivals)
-        elif entry.room < limits.STREAM_CREDIT // 2:
-            self._owed[stream] = entry
 
     def _complete(self, stream: int, arrivals: list[Arrival]) -> None:
-        entry = self._incoming.pop(stream)
-        self._owed.pop(stream, None)
-        self._free(entry)
-        data = bytes(entry.data)
+        data = self._incoming.take(stream)
         if stream in self._expected:
             self._answered(stream, data, arrivals)
         else:
             self._unanswered.add(stream)
             arrivals.append(RequestArrived(stream, data))
-
-    def _free(self, entry: _Incoming) -> None:
-        self._held -= len(entry.data)
-        self._held_together.half_received -= len(entry.data)
 
     def _receive_control(
         self, kind: int, stream: int, body: bytes, arrivals: list[Arrival]
@@ -433,35 +354,22 @@ class Multiplexer:
         if len(body) < frame.CREDIT_BODY.size:
             raise WireError("a CREDIT without a number")
         (more,) = frame.CREDIT_BODY.unpack_from(body)
-        out = self._outgoing.get(stream)
-        if out is None:
-            return
-        if out.credit + more > limits.MAX_REASSEMBLY:
-            raise WireError("credit beyond reason")
-        if not out.credit and more:
-            self._bulk.append(stream)
-        out.credit += more
+        self._outgoing.add_credit_untrusted(stream, more)
 
     def _forget(self, stream: int) -> None:
         self._expected.pop(stream, None)
         self._unanswered.discard(stream)
-        entry = self._incoming.pop(stream, None)
-        self._owed.pop(stream, None)
-        if entry is not None:
-            self._free(entry)
+        self._incoming.forget(stream)
         queued = self._frames.pop(stream, None)
         if queued is not None:
             self._has_left(stream, len(queued) - _FRAME_HEADER)
-        if stream in self._outgoing:
-            self._has_left(stream, len(self._outgoing[stream].rest))
-            self._drop_outgoing(stream)
+        if stream in self._outgoing.bodies:
+            self._has_left(stream, self._drop_outgoing(stream))
         if self._unread_counted:
             self._count_unread(self._unread)
 
-    def _drop_outgoing(self, stream: int) -> None:
-        """Forget a long body, sent or given up; the next may have its turn."""
-        self._under_way -= self._outgoing.pop(stream).begun
-        for queue in (self._bulk, self._later):
-            if stream in queue:
-                queue.remove(stream)
-        self._begin_bulk()
+    def _drop_outgoing(self, stream: int) -> int:
+        """Forget a long body; the next may have its turn. Gives the bytes that have not left."""
+        rest = self._outgoing.drop(stream)
+        self._begin_long()
+        return rest

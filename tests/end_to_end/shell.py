@@ -41,16 +41,18 @@ class Shell:
     """Runs commands; whatever runs at the end of the test is killed."""
 
     home: Path
+    runtime: str = "run"
+    """Directory in which nodes of this machine find each other."""
     running: list[subprocess.Popen[str]] = attrs.field(factory=list)
 
     def environment(self) -> dict[str, str]:
         """Nothing of whoever runs the tests, but what Python needs."""
-        for folder in ("run", "tmp"):
+        for folder in (self.runtime, "tmp"):
             (self.home / folder).mkdir(mode=0o700, exist_ok=True)
         return {
             **os.environ,
             "MESHP2P_STATE": str(self.home / "state"),
-            "XDG_RUNTIME_DIR": str(self.home / "run"),
+            "XDG_RUNTIME_DIR": str(self.home / self.runtime),
             "TMPDIR": str(self.home / "tmp"),
             "PYTHONPATH": str(REPOSITORY),
             "PYTHONIOENCODING": "utf-8",

@@ -95,6 +95,22 @@ def test_a_key_used_for_other_arguments_is_refused(start: Start) -> None:
     assert alice.call("double", 2, key="order-7") == 4
 
 
+def test_the_order_of_keywords_makes_no_other_request(start: Start) -> None:
+    """It is the same call for the handler, so it is the same for its key."""
+    runs: list[float] = []
+
+    @capability("divide")
+    def divide(over: float, under: float) -> float:
+        runs.append(over / under)
+        return runs[-1]
+
+    alice, _bob = start("alice"), start("bob", capabilities=[divide])
+
+    assert alice.call("divide", over=6.0, under=2.0, key="order-7") == 3.0
+    assert alice.call("divide", key="order-7", under=2.0, over=6.0) == 3.0
+    assert runs == [3.0]
+
+
 def test_a_key_joins_a_call_under_way(start: Start) -> None:
     """A second call with the key of one that runs waits for that one's answer."""
     gate = Gate("wait")

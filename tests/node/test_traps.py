@@ -278,6 +278,43 @@ def test_run_forever_ends_at_a_signal_and_leaves(
     eventually(lambda: handles(alice.members(state="left")) == {"bob"})
 
 
+def test_a_second_ctrl_c_does_not_wait_for_handlers(start: Start, run: Run) -> None:
+    """Whoever is impatient gets no traceback; the others still hear a goodbye."""
+    alice = start("alice")
+    server = run(
+        """
+        import sys, threading, traceback
+        from meshp2p import Node, capability
+
+        @capability("work")
+        def work() -> None:
+            main = threading.main_thread().ident
+            print("working")
+            while True:
+                names = [f.name for f in traceback.extract_stack(sys._current_frames()[main])]
+                if "stop" in names and names[-1] == "wait":
+                    print("stopping")
+                    threading.Event().wait()
+
+        with Node("bob", capabilities=[work]) as node:
+            node.run_forever()
+        print("over")
+        """
+    )
+    eventually(lambda: handles(alice.members()) == {"alice", "bob"}, within=15)
+    threading.Thread(target=lambda: swallow(lambda: alice.call("work")), daemon=True).start()
+    assert server.line(within=5) == "working"
+    server.signal(signal.SIGINT)
+    assert server.line(within=5) == "stopping"
+
+    server.signal(signal.SIGINT)
+
+    assert server.line(within=2) == "over"
+    assert server.wait() == 0
+    assert server.errors() == ""
+    eventually(lambda: handles(alice.members(state="left")) == {"bob"})
+
+
 def test_a_node_nobody_holds_goes_on_serving(start: Start) -> None:
     """A notebook cell that forgets the variable has still started an agent."""
     alice = start("alice")

@@ -5,7 +5,8 @@
     {"event": "start", ...}          what happened meanwhile
 
 The first line says which role of the plan it has. When stdin ends, so does the agent, even
-if whoever started it was killed: the kernel closes the pipe.
+if whoever started it was killed: the kernel closes the pipe. The command line names the
+directory of the run.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, Final
 
 import attrs
 import trio
 
 from meshp2p.cli.demo.plan import AUCTIONED, QUESTION, WORK, clock, next_prime
+from meshp2p.cli.demo.stage import Stage
 from meshp2p.consensus import Bid, Offer, VoteCall
 from meshp2p.errors import MeshError
 from meshp2p.node import AsyncNode, Node
@@ -196,7 +199,7 @@ class Agent:
         return {"answers": answers}
 
 
-async def _play(part: Part) -> None:
+async def _play(part: Part, stage: Stage) -> None:
     agent = Agent(part)
     async with agent.node() as node, trio.open_nursery() as nursery:
         token = trio.lowlevel.current_trio_token()
@@ -209,6 +212,7 @@ async def _play(part: Part) -> None:
             except trio.RunFinishedError:
                 return
             time.sleep(_GOODBYE)
+            stage.leave()
             os._exit(1)  # whatever hangs, nobody is there to see it
 
         threading.Thread(target=read, daemon=True).start()
@@ -218,9 +222,16 @@ async def _play(part: Part) -> None:
 
 def main() -> None:
     """Read the part, play it."""
-    first = sys.stdin.buffer.readline()
-    if first:
-        trio.run(_play, Part(**json.loads(first)))
+    try:
+        stage = Stage.enter(Path(sys.argv[1]))
+    except FileNotFoundError:
+        return  # the demo was killed, and others have cleared up
+    try:
+        first = sys.stdin.buffer.readline()
+        if first:
+            trio.run(_play, Part(**json.loads(first)), stage)
+    finally:
+        stage.leave()
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from meshp2p.cli.demo.plan import Plan
 from meshp2p.cli.demo.report import Report
 from meshp2p.cli.demo.scene import Play
 from meshp2p.cli.demo.screen import Screen, for_people, silent
+from meshp2p.cli.demo.stage import Stage
 from meshp2p.cli.demo.troupe import Failed, Troupe
 from meshp2p.runtime.exceptions import single
 
@@ -38,7 +39,11 @@ def play(plan: Plan | None = None, *, as_json: bool = False) -> int:
     """
     screen = silent() if as_json else for_people()
     with _interruptible(), tempfile.TemporaryDirectory(prefix="meshp2p-demo-") as folder:
-        report = run(plan or Plan(), Path(folder), screen)
+        stage = Stage.enter(Path(folder))
+        try:
+            report = run(plan or Plan(), Path(folder), screen)
+        finally:
+            stage.leave()
     problems = report.problems or list(report.missing())
     if as_json:
         for problem in problems:

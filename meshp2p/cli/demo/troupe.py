@@ -104,7 +104,7 @@ class Troupe:
         log = self.folder / f"{handle}.log"
         with log.open("wb") as errors:
             process = await trio.lowlevel.open_process(
-                command("agent"),
+                command("agent", str(self.folder)),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,

@@ -117,8 +117,8 @@ def _transport_sizes(engine: Engine) -> list[Size]:
         if link.connection is not None:
             mux = link.connection.mux
             sizes += (
-                ("half-received bodies", mux._held, limits.MAX_REASSEMBLY),
-                ("unread answers", mux._unread, limits.MAX_UNREAD),
+                ("half-received bodies", mux.half_received, limits.MAX_REASSEMBLY),
+                ("unread answers", mux.unread, limits.MAX_UNREAD),
                 ("requests of one peer", len(mux._unanswered), limits.MAX_STREAMS),
             )
     return sizes

@@ -169,7 +169,7 @@ def test_kept_answers_stay_within_their_bytes() -> None:
 def test_long_keys_count_as_much_as_long_answers() -> None:
     """Empty answers to long keys, from however many callers, stay within the same bytes."""
     callee = Callee()
-    key, callers = "k" * 3_000, 64
+    key, callers = "k" * 3_000, 24
     for n in range(callers * limits.MAX_DUPLICATES):
         caller = NodeId(n.to_bytes(2, "big") * 8)
         _, job = callee.ask(caller=caller, key=key)

@@ -181,6 +181,19 @@ def test_pieces_without_bytes_cost_nothing() -> None:
     assert arrivals == [RequestArrived(1, b"x" * 24_000)]
 
 
+def test_a_body_that_is_whole_is_owed_no_credit() -> None:
+    """Its last pieces would earn some, but nobody is there to use it."""
+    _, bob = ends()
+    half = limits.STREAM_CREDIT // 2 + 1
+    pieces = [half // 3] * 3 + [half % 3]
+    frames = [frame.pack(frame.DATA, 1, bytes(size)) for size in pieces]
+    last = frame.pack(frame.DATA | frame.END, 1, b"")
+    arrivals = bob.receive_untrusted(frame.pack(frame.OPEN, 1, b"") + b"".join(frames) + last)
+
+    assert arrivals == [RequestArrived(1, bytes(half))]
+    assert not bob.has_frames
+
+
 # --- who goes first -----------------------------------------------------------
 
 
@@ -305,6 +318,23 @@ def test_answers_that_nobody_reads_are_bounded() -> None:
     assert ResetArrived(late, frame.BUSY) in resets
     assert len(answers) == limits.MAX_UNREAD // MIB
     assert len(resets) == 1 + 100 - len(answers)
+
+
+def test_answers_that_are_not_wanted_any_more_do_not_count_as_unread() -> None:
+    """Whether they wait, or are on their way."""
+    alice, bob = ends()
+    streams = [alice.request(b"much, please", answer_limit=MIB) for _ in range(3)]
+    pass_on(alice, bob)
+    for stream, size in zip(streams, (MIB, MIB, 100), strict=True):
+        bob.answer(stream, bytes(size))
+    pass_on(bob, alice, records=2)
+    waited = bob.unread
+    for stream in streams:
+        alice.reset(stream, frame.CANCELLED)
+    pass_on(alice, bob)
+
+    assert 0 < waited < 2 * MIB
+    assert bob.unread == 0
 
 
 def test_own_requests_do_not_make_a_node_refuse_others() -> None:
