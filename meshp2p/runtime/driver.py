@@ -99,9 +99,9 @@ class Driver:
     @trio.lowlevel.enable_ki_protection
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Until cancelled. The sockets stay open for a goodbye, until `close`."""
-        try:
-            async with trio.open_nursery() as nursery:
-                self._nursery = self._streams.nursery = nursery
+        async with trio.open_nursery() as nursery:
+            self._nursery = self._streams.nursery = nursery
+            try:
                 for datagrams in self._network.datagrams.values():
                     nursery.start_soon(self._read_datagrams, datagrams)
                 for listener in self._network.listeners:
@@ -112,8 +112,9 @@ class Driver:
                 self.engine.begin(now=trio.current_time())
                 self.perform_effects()
                 task_status.started()
-        finally:
-            self._nursery = self._streams.nursery = None
+                await trio.sleep_forever()
+            finally:  # while the nursery is open: a closed one refuses what others still begin
+                self._nursery = self._streams.nursery = None
 
     def close(self) -> None:
         """Close all sockets; what was written still arrives."""

@@ -89,9 +89,12 @@ class Streams:
             except OSError:
                 await trio.sleep(_BREATH)  # out of descriptors: let some be closed
                 continue
-            if accepted is None or self.nursery is None:
+            if accepted is None:
                 continue
             sock, remote = accepted
+            if self.nursery is None:  # the driver ends just now
+                sock.close()
+                continue
             stream = _Stream(self._next_accepted, sock)
             self._next_accepted += 2
             self._streams[stream.id] = stream
