@@ -199,7 +199,7 @@ class Runner:
             deadline=invoke.deadline,
             caller_id=invoke.caller,
             caller_handle=invoke.caller_handle,
-            clock=trio.current_time if handler.mode == "inline" else self._threads.clock(),
+            clock=self._threads.clock(),
             token=invoke.token,
             call=call,
         )

@@ -14,7 +14,7 @@ import trio
 
 from meshp2p.effects import StreamId
 from meshp2p.engine import Engine
-from meshp2p.ids import Address
+from meshp2p.ids import Address, Seconds
 from meshp2p.runtime.ports import ListenerPort, NetworkPort, StreamPort
 
 _PULL: Final = 64 * 1024
@@ -44,12 +44,17 @@ class Streams:
     """All streams of one driver."""
 
     def __init__(
-        self, engine: Engine, network: NetworkPort, perform_effects: Callable[[], None]
+        self,
+        engine: Engine,
+        network: NetworkPort,
+        perform_effects: Callable[[], None],
+        now: Callable[[], Seconds],
     ) -> None:
         """None yet.
 
         Args:
             perform_effects: Called after each report to the engine.
+            now: The engine's clock.
         """
         self.nursery: trio.Nursery | None = None
         """Where streams wait; the driver's while it runs."""
@@ -58,6 +63,7 @@ class Streams:
         self._engine = engine
         self._network = network
         self._perform_effects = perform_effects
+        self._now = now
         self._streams: dict[StreamId, _Stream] = {}
         self._parting: set[StreamId] = set()
         self._parted = trio.Event()
@@ -98,7 +104,7 @@ class Streams:
             stream = _Stream(self._next_accepted, sock)
             self._next_accepted += 2
             self._streams[stream.id] = stream
-            self._engine.stream_accepted(stream.id, remote, now=trio.current_time())
+            self._engine.stream_accepted(stream.id, remote, now=self._now())
             self._perform_effects()
             if not stream.closed:
                 self.nursery.start_soon(self._read, stream)
@@ -116,7 +122,7 @@ class Streams:
     @trio.lowlevel.enable_ki_protection
     async def _fail_to_open(self, number: StreamId, reason: str) -> None:
         # A task, since the engine may not be told in the midst of its effects.
-        self._engine.stream_closed(number, reason, now=trio.current_time())
+        self._engine.stream_closed(number, reason, now=self._now())
         self._perform_effects()
 
     @trio.lowlevel.enable_ki_protection
@@ -128,7 +134,7 @@ class Streams:
             return
         if stream.closed:
             return
-        self._engine.stream_opened(stream.id, now=trio.current_time())
+        self._engine.stream_opened(stream.id, now=self._now())
         self._perform_effects()
         await self._read(stream)
 
@@ -150,7 +156,7 @@ class Streams:
                 if not data:
                     self._end(stream, "it closed the connection")
                     return
-                engine.receive_stream(stream.id, data, now=trio.current_time())
+                engine.receive_stream(stream.id, data, now=self._now())
                 self._perform_effects()
             reads += 1
             if more and reads % _READS_IN_A_ROW:
@@ -176,7 +182,7 @@ class Streams:
         try:
             while not stream.closed:
                 if stream.unsent is None:
-                    data = engine.stream_bytes(stream.id, _PULL, now=trio.current_time())
+                    data = engine.stream_bytes(stream.id, _PULL, now=self._now())
                     if not data:
                         if stream.parting:
                             self._close(stream)
@@ -249,7 +255,7 @@ class Streams:
         if stream.closed:
             return
         self._close(stream)
-        self._engine.stream_closed(stream.id, reason, now=trio.current_time())
+        self._engine.stream_closed(stream.id, reason, now=self._now())
         self._perform_effects()
 
     def _close(self, stream: _Stream) -> None:

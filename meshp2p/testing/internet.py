@@ -82,7 +82,7 @@ class Internet(Troubles):
         """Nobody is there."""
         super().__init__(seed, None)
         self.crypto = crypto
-        self.threads = SteppedThreads(lambda: self.now)
+        self.threads = SteppedThreads()
         self.routes = self._hiding = _Routes()
         self.machines: dict[str, VirtualMachine] = {}
         self.neighbourhoods: dict[tuple[bytes, str], dict[NodeId, Neighbour]] = {}
