@@ -93,7 +93,7 @@ class Driver:
         """What the engine's clock shows."""
         self._alarm = clock.alarm()
         self._streams = Streams(engine, network, self.perform_effects, self.now)
-        self._armed_for: Seconds = -math.inf
+        self._armed_for: Seconds = math.inf
         self._flush_wanted = trio.Event()
         self._flush_soon = False
         self._unflushed = 0
@@ -159,11 +159,11 @@ class Driver:
     async def _watch_clock(self) -> None:
         engine, alarm = self.engine, self._alarm
         while True:
-            self._armed_for = engine.next_deadline()
             await alarm.wait_until(self._armed_for)
             now = self.now()
             if now >= self._armed_for:
                 self.lag = max(self.lag, now - self._armed_for)
+                self._armed_for = math.inf  # the next one is found once the effects are done
                 engine.receive_deadline(now=now)
                 self.perform_effects()
 
