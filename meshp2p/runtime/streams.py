@@ -7,6 +7,7 @@ turn shares one sealed record and one system call.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import Final
 
 import attrs
@@ -58,6 +59,8 @@ class Streams:
         """
         self.nursery: trio.Nursery | None = None
         """Where streams wait; the driver's while it runs."""
+        self._surroundings = copy_context()
+        """Of all tasks here: not those of whoever's command opens a connection."""
         self.dirty: dict[StreamId, None] = {}
         """Streams that the engine has bytes for."""
         self._engine = engine
@@ -81,7 +84,7 @@ class Streams:
 
     def _start_soon(self, run: Callable[..., object], *args: object) -> None:
         if self.nursery is not None:
-            self.nursery.start_soon(run, *args)  # type: ignore[arg-type]  # an async function
+            self._surroundings.run(self.nursery.start_soon, run, *args)  # type: ignore[arg-type]  # an async function
 
     # --- beginning -----------------------------------------------------------
 

@@ -102,6 +102,7 @@ class SimClock(trio.abc.Clock):
     def _move(self, loop: Loop, deadline: Seconds) -> None:
         """Go on from one thing to the next, until a task can run or the deadline is here."""
         happenings, has_work = self._happenings, loop.has_work
+        loop.has_new_deadlines = False
         while happenings.now < deadline and not has_work():
             when = min(deadline, happenings.next_at)
             if when > self._end:
