@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import trio
 
-from meshp2p import Closed, DeadlineExceeded
+from meshp2p import Closed, DeadlineExceeded, capability
 from meshp2p.simulation.faults import Crash, Stall, Timed
 from meshp2p.testing import Agent, Simulation, simulate
 from tests.testing.people import make_agent
@@ -112,3 +112,76 @@ async def test_a_process_starts_once_its_machine_wakes(sim: Simulation) -> None:
     assert bob.machine.life == 2
     assert await bob.call("@alice/greet", "bob") == "alice greets bob"
     assert await alice.call("@bob/greet", "alice") == "bob greets alice"
+
+
+@simulate(seeds=10)
+async def test_a_nap_makes_nothing_later_than_it_was_long(sim: Simulation) -> None:
+    """Nor earlier: be it so short that nothing else happens meanwhile."""
+    ended: list[float] = []
+
+    async def ponder(agent: Agent) -> None:
+        await agent.call("@bob/ponder", 0.05)
+        ended.append(sim.now)
+
+    bob = await sim.node("bob", make_agent)
+    await sim.run_for(sim.random.uniform(1, 2))
+    began = sim.now
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ponder, bob)
+        await sim.run_for(0.0495)
+        sim.pause(bob, 0.0001, asleep=True)
+    assert ended[0] - began == pytest.approx(0.0501, abs=1e-9)
+
+
+@simulate(seeds=3)
+async def test_only_the_sleeping_machines_time_stands_still(sim: Simulation) -> None:
+    """What others wait for comes when it should."""
+    alice, bob = await met(sim)
+    began = sim.now
+    woke_at: dict[str, float] = {}
+
+    async def ponder(agent: Agent) -> None:
+        await agent.call(f"@{agent.name}/ponder", 1.0)
+        woke_at[agent.name] = sim.now - began
+
+    async def wait() -> None:
+        await trio.sleep(2.0)
+        woke_at["the test"] = sim.now - began
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ponder, alice)
+        nursery.start_soon(ponder, bob)
+        nursery.start_soon(wait)
+        await sim.run_for(0.5)
+        sim.pause(bob, 5, asleep=True)
+    expected = {"alice": 1.0, "the test": 2.0, "bob": 6.0}
+    assert woke_at == pytest.approx(expected, abs=1e-9)
+
+
+@simulate(seeds=3)
+async def test_who_crashes_in_its_sleep_is_not_kept(sim: Simulation) -> None:
+    """Its `finally` blocks run at once, and do not wait for a machine that sleeps on."""
+    words: list[float] = []
+
+    @capability("linger")
+    async def linger() -> None:
+        with trio.CancelScope(shield=True):
+            await trio.sleep(2)
+            words.append(sim.now)
+
+    alice = await sim.node("alice", capabilities=[linger])
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(fails, alice)
+        await sim.run_for(1)
+        sim.pause(alice, asleep=True)
+        await sim.run_for(1)
+        await sim.crash(alice)
+        crashed_at = sim.now
+        await sim.run_for(2)
+    assert words == [pytest.approx(crashed_at + 1)]
+
+
+async def fails(agent: Agent) -> None:
+    """A call that its own node does not survive."""
+    with pytest.raises(Closed):
+        await agent.call("linger", timeout=30)
