@@ -21,7 +21,7 @@ from meshp2p.ids import Address
 from meshp2p.node.home import Home, open_home
 from meshp2p.node.settings import Settings
 from meshp2p.runtime import network
-from meshp2p.runtime.ports import NetworkPort, Threads, WorkerThreads
+from meshp2p.runtime.ports import ClockPort, NetworkPort, Threads, TrioClock, WorkerThreads
 
 OnWritten = Callable[[int, bool], None]
 """Called in trio's thread with a token of `start_writing` and whether it is on disk."""
@@ -43,6 +43,11 @@ class Machine(Protocol):
     @property
     def threads(self) -> Threads:
         """Where plain functions run."""
+        ...
+
+    @property
+    def monotonic(self) -> ClockPort:
+        """The clock that only runs."""
         ...
 
     def wall(self) -> float:
@@ -89,6 +94,7 @@ class Computer:
         """Nothing is opened."""
         self.crypto: Crypto = OpenSSL()
         self.threads: Threads = WorkerThreads()
+        self.monotonic: ClockPort = TrioClock()
 
     def wall(self) -> float:
         """As `Machine.wall`."""

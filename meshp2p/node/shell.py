@@ -17,7 +17,7 @@ from meshp2p.engine import Engine, Neighbour
 from meshp2p.errors import Closed
 from meshp2p.events import CallFinished, Event, Log, MemberEvent, Synced
 from meshp2p.identity.trust import Trust
-from meshp2p.ids import Address, NodeId
+from meshp2p.ids import Address, NodeId, Seconds
 from meshp2p.node.home import Home
 from meshp2p.node.listeners import Listeners
 from meshp2p.node.machine import MACHINE
@@ -114,7 +114,7 @@ class Shell:
     def _open(self) -> Runner:
         settings, machine = self.settings, self._machine
         crypto = machine.crypto
-        now, unix = trio.current_time(), machine.wall()
+        now, unix = machine.monotonic.now(), machine.wall()
         self._home = machine.open_home(settings, unix=unix, on_written=self._persisted)
         self._network = machine.bind(
             [numeric(host) for host in settings.hosts],
@@ -157,6 +157,7 @@ class Shell:
             resolve=machine.resolve,
             announce=self._announce,
             wall=machine.wall,
+            clock=machine.monotonic,
         )
         return runner
 
@@ -198,7 +199,7 @@ class Shell:
                 await self._joined.wait()
 
     def _meet(self, neighbours: list[Neighbour]) -> int:
-        news = self.engine.meet(neighbours, now=trio.current_time())
+        news = self.engine.meet(neighbours, now=self.driver.now())
         self.driver.perform_effects()
         return news
 
@@ -212,16 +213,16 @@ class Shell:
         """Let handlers finish, say goodbye; quickly if we are being cancelled."""
         engine, driver = self.engine, self.driver
         cancelled = trio.current_effective_deadline() == -float("inf")
-        engine.close(now=trio.current_time())
+        engine.close(now=driver.now())
         if self._drain and not cancelled:
             with trio.move_on_after(self.settings.config.drain_timeout):
                 while engine.open_jobs and self._drain:  # noqa: ASYNC110  # an engine has no Event to wait for
                     await trio.sleep(_DRAIN_LOOK)
-        linger = engine.leave(now=trio.current_time())
+        linger = engine.leave(now=driver.now())
         driver.perform_effects()
         if not cancelled and not self._is_alone():
             await trio.sleep(linger)
-        engine.stop(now=trio.current_time())
+        engine.stop(now=driver.now())
         driver.perform_effects()
         if not cancelled:
             await driver.said_farewell()
@@ -288,7 +289,9 @@ class Shell:
     # --- commands --------------------------------------------------------------
 
     @trio.lowlevel.enable_ki_protection
-    def begin(self, start: Callable[[Engine], int], finish: Callable[[CallFinished], None]) -> int:
+    def begin(
+        self, start: Callable[[Engine, Seconds], int], finish: Callable[[CallFinished], None]
+    ) -> int:
         """Give the engine a command; `finish` is called once with its end.
 
         Raises:
@@ -297,7 +300,7 @@ class Shell:
         driver = self._driver
         if driver is None or self.closed is not None:
             driver = self.driver  # which says why there is none
-        number = start(driver.engine)
+        number = start(driver.engine, driver.now())
         self._waiters[number] = finish
         driver.after_command()
         return number
@@ -306,7 +309,7 @@ class Shell:
     def cancel(self, number: int) -> None:
         """Nobody waits for this command any more."""
         if self._waiters.pop(number, None) is not None and self.closed is None:
-            self.engine.cancel(number, now=trio.current_time())
+            self.engine.cancel(number, now=self.driver.now())
             self.driver.after_command()
 
     def give_up(self, begun: Begun) -> None:
@@ -331,7 +334,7 @@ class Shell:
     def publish_registry(self) -> None:
         """Announce what the registry holds now."""
         self.engine.listen(listens=self.registry.on_message is not None)
-        self.engine.set_capabilities(self.registry.infos(), now=trio.current_time())
+        self.engine.set_capabilities(self.registry.infos(), now=self.driver.now())
         self.driver.after_command()
 
     # --- what the driver tells ---------------------------------------------------
@@ -375,8 +378,7 @@ class Shell:
     async def _renew_identity(self) -> None:
         while not self.settings.guest:
             await trio.sleep(_RENEW_LOOK)
-            now = trio.current_time()
-            machine = self._machine
+            now, machine = self.driver.now(), self._machine
             trouble = renew_if_due(self.engine, machine.crypto, unix=machine.wall(), now=now)
             if trouble is not None:
                 self._announce(trouble)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal, cast, get_args
 
 import attrs
-import trio
 
 from meshp2p.consensus import AwardData, AwardResult, Policy, VoteResult
 from meshp2p.consensus.scoring import Score
@@ -32,7 +31,7 @@ _MAX_KEY: Final = 256
 _MAX_TIMEOUT: Final = 1e9
 """Seconds; thirty years. Infinity has no place in a message."""
 
-Command = Callable[[Engine], int]
+Command = Callable[[Engine, Seconds], int]
 StateFilter = Literal["alive", "suspect", "dead", "left", "all"]
 
 
@@ -116,7 +115,7 @@ def plan_call(
         body = pack_arguments(args, kwargs)
     cause: Cause | None = CAUSE.get()
 
-    def command(engine: Engine) -> int:
+    def command(engine: Engine, now: Seconds) -> int:
         return engine.call(
             parsed,
             body,
@@ -124,7 +123,7 @@ def plan_call(
             key=key,
             cause=cause,
             one_way=one_way,
-            now=trio.current_time(),
+            now=now,
         )
 
     return CallPlan(command, returns)
@@ -186,8 +185,8 @@ def auction(
         budget=budget,
     )
 
-    def command(engine: Engine) -> int:
-        return engine.coordination.hold(name, body, rules, now=trio.current_time())
+    def command(engine: Engine, now: Seconds) -> int:
+        return engine.coordination.hold(name, body, rules, now=now)
 
     return command
 
@@ -222,8 +221,8 @@ def vote(
         method=method,
     )
 
-    def command(engine: Engine) -> int:
-        return engine.coordination.call_vote(asked, texts, rules, now=trio.current_time())
+    def command(engine: Engine, now: Seconds) -> int:
+        return engine.coordination.call_vote(asked, texts, rules, now=now)
 
     return command
 

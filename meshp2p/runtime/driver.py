@@ -30,7 +30,7 @@ from meshp2p.effects import (
 from meshp2p.engine import Engine
 from meshp2p.events import Event
 from meshp2p.ids import Seconds
-from meshp2p.runtime.ports import DatagramPort, NetworkPort
+from meshp2p.runtime.ports import ClockPort, DatagramPort, NetworkPort, TrioClock
 from meshp2p.runtime.streams import Streams
 
 _DRAIN: Final = 64
@@ -72,12 +72,14 @@ class Driver:
         resolve: Callable[[str, int], object],
         announce: Callable[[Event], None],
         wall: Callable[[], float],
+        clock: ClockPort | None = None,
     ) -> None:
         """Nothing runs yet.
 
         Args:
             resolve: `async resolve(host, port)` gives addresses.
             wall: Unix seconds.
+            clock: The engine's time; trio's if None.
         """
         self.engine = engine
         self._network = network
@@ -86,9 +88,12 @@ class Driver:
         self._resolve = resolve
         self._announce = announce
         self._wall = wall
-        self._streams = Streams(engine, network, self.perform_effects)
-        self._armed_for: Seconds = -math.inf
-        self._deadline_moved = trio.Event()
+        clock = clock or TrioClock()
+        self.now = clock.now
+        """What the engine's clock shows."""
+        self._alarm = clock.alarm()
+        self._streams = Streams(engine, network, self.perform_effects, self.now)
+        self._armed_for: Seconds = math.inf
         self._flush_wanted = trio.Event()
         self._flush_soon = False
         self._unflushed = 0
@@ -99,9 +104,9 @@ class Driver:
     @trio.lowlevel.enable_ki_protection
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Until cancelled. The sockets stay open for a goodbye, until `close`."""
-        try:
-            async with trio.open_nursery() as nursery:
-                self._nursery = self._streams.nursery = nursery
+        async with trio.open_nursery() as nursery:
+            self._nursery = self._streams.nursery = nursery
+            try:
                 for datagrams in self._network.datagrams.values():
                     nursery.start_soon(self._read_datagrams, datagrams)
                 for listener in self._network.listeners:
@@ -109,11 +114,12 @@ class Driver:
                 nursery.start_soon(self._watch_clock)
                 nursery.start_soon(self._watch_wall_clock)
                 nursery.start_soon(self._flush_when_wanted)
-                self.engine.begin(now=trio.current_time())
+                self.engine.begin(now=self.now())
                 self.perform_effects()
                 task_status.started()
-        finally:
-            self._nursery = self._streams.nursery = None
+                await trio.sleep_forever()
+            finally:  # while the nursery is open: a closed one refuses what others still begin
+                self._nursery = self._streams.nursery = None
 
     def close(self) -> None:
         """Close all sockets; what was written still arrives."""
@@ -137,7 +143,7 @@ class Driver:
         while True:
             await datagrams.wait_readable()
             received = datagrams.drain(_DRAIN)
-            now = trio.current_time()
+            now = self.now()
             for data, source in received:
                 engine.receive_datagram(data, source, now=now)
             if len(received) < _DRAIN:
@@ -151,22 +157,20 @@ class Driver:
 
     @trio.lowlevel.enable_ki_protection
     async def _watch_clock(self) -> None:
-        engine = self.engine
+        engine, alarm = self.engine, self._alarm
         while True:
-            self._armed_for = engine.next_deadline()
-            self._deadline_moved = trio.Event()
-            with trio.move_on_at(self._armed_for):
-                await self._deadline_moved.wait()
-            now = trio.current_time()
+            await alarm.wait_until(self._armed_for)
+            now = self.now()
             if now >= self._armed_for:
                 self.lag = max(self.lag, now - self._armed_for)
+                self._armed_for = math.inf  # the next one is found once the effects are done
                 engine.receive_deadline(now=now)
                 self.perform_effects()
 
     @trio.lowlevel.enable_ki_protection
     async def _watch_wall_clock(self) -> None:
         while True:
-            self.engine.receive_wall_clock(self._wall(), now=trio.current_time())
+            self.engine.receive_wall_clock(self._wall(), now=self.now())
             self.perform_effects()
             await trio.sleep(_WALL_CLOCK_EVERY)
 
@@ -199,12 +203,12 @@ class Driver:
 
     def persisted(self, token: int, ok: bool) -> None:  # noqa: FBT001  # the journal's callback
         """The journal has written, or could not."""
-        self.engine.receive_persisted(token, ok=ok, now=trio.current_time())
+        self.engine.receive_persisted(token, ok=ok, now=self.now())
         self.perform_effects()
 
     def handler_returned(self, call: int, status: int, body: bytes) -> None:
         """A handler that took its time is over."""
-        self.engine.receive_outcome(call, status, body, now=trio.current_time())
+        self.engine.receive_outcome(call, status, body, now=self.now())
         self.after_command()
 
     # --- effects ---------------------------------------------------------------
@@ -226,7 +230,7 @@ class Driver:
                 elif kind is Invoke:
                     outcome = self._runner.start(effect)  # type: ignore[arg-type]
                     if outcome is not None:
-                        engine.receive_outcome(effect.call, *outcome, now=trio.current_time())  # type: ignore[union-attr]
+                        engine.receive_outcome(effect.call, *outcome, now=self.now())  # type: ignore[union-attr]
                         self._unflushed += 1
                         if self._unflushed >= _BATCH:
                             self._unflushed = 0
@@ -256,12 +260,14 @@ class Driver:
             addresses = await self._resolve(host, port)  # type: ignore[misc]  # an async function
         except RuntimeError:  # the system gives this process no more threads
             addresses = []
-        self.engine.receive_resolved(host, port, addresses, now=trio.current_time())
+        self.engine.receive_resolved(host, port, addresses, now=self.now())
         self.perform_effects()
 
     def _flush(self) -> None:
         """Write what waits; look whether time must be watched more closely."""
         self._unflushed = 0
         self._streams.write_dirty()
-        if self.engine.next_deadline() < self._armed_for:
-            self._deadline_moved.set()
+        due = self.engine.next_deadline()
+        if due < self._armed_for:
+            self._armed_for = due
+            self._alarm.move(due)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Callable, Coroutine
+from contextvars import copy_context
 from typing import Any, Final
 
 import attrs
@@ -111,6 +112,8 @@ class Runner:
         self._threads = threads or WorkerThreads()
         self._runs: dict[int, _Run] = {}
         self.nursery: trio.Nursery | None = None
+        self._surroundings = copy_context()
+        """Of handlers' tasks: the node's, not those of whoever on this node made the call."""
         self.inline_slow = 0
         self.slowest_inline: Seconds = 0.0
 
@@ -130,7 +133,7 @@ class Runner:
         if self.nursery is None:
             return self._failure(invoke, RuntimeError("the node is stopping"))
         if handler.mode == "thread":
-            self.nursery.start_soon(self._run_in_thread, run, invoke, work, write)
+            self._spawn(self.nursery, self._run_in_thread, run, invoke, work, write)
         elif handler.mode == "async" and self._asyncio_loop is not None:
             try:
                 loop = self._asyncio_loop()
@@ -138,9 +141,12 @@ class Runner:
                 return self._failure(invoke, error)
             self._start_on_asyncio(loop, run, invoke, work, write)
         else:
-            self.nursery.start_soon(self._run_on_trio, run, invoke, work, write)
+            self._spawn(self.nursery, self._run_on_trio, run, invoke, work, write)
         self._runs[invoke.call] = run
         return None
+
+    def _spawn(self, nursery: trio.Nursery, run: Callable[..., Any], *args: Any) -> None:  # noqa: ANN401  # of any function
+        self._surroundings.run(nursery.start_soon, run, *args)
 
     def cancel(self, call: int) -> None:
         """Tell a handler to stop; a plain function only if it looks."""
@@ -199,7 +205,7 @@ class Runner:
             deadline=invoke.deadline,
             caller_id=invoke.caller,
             caller_handle=invoke.caller_handle,
-            clock=trio.current_time if handler.mode == "inline" else self._threads.clock(),
+            clock=self._threads.clock(),
             token=invoke.token,
             call=call,
         )

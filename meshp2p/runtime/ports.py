@@ -16,6 +16,28 @@ from meshp2p.ids import Address, Seconds
 T = TypeVar("T")
 
 
+class AlarmPort(Protocol):
+    """What wakes one task at a moment that may come closer meanwhile."""
+
+    async def wait_until(self, moment: Seconds) -> None:
+        """Until then, or sooner; who waits looks at the clock. Infinity means: until moved."""
+
+    def move(self, moment: Seconds) -> None:
+        """Whoever waits wakes at this earlier moment instead; without anybody, nothing."""
+
+
+class ClockPort(Protocol):
+    """The monotonic clock of a node's machine."""
+
+    def now(self) -> Seconds:
+        """What it shows."""
+        ...
+
+    def alarm(self) -> AlarmPort:
+        """A new alarm that goes by it."""
+        ...
+
+
 class DatagramPort(Protocol):
     """One UDP socket; see `sockets.DatagramSocket`."""
 
@@ -146,6 +168,34 @@ class Threads(Protocol):
     def clock(self) -> Callable[[], Seconds]:
         """The node's monotonic clock, to be read there."""
         ...
+
+
+class TrioClock:
+    """The clock of trio's loop."""
+
+    now = staticmethod(trio.current_time)
+    """As `ClockPort.now`."""
+
+    def alarm(self) -> TrioAlarm:
+        """As `ClockPort.alarm`."""
+        return TrioAlarm()
+
+
+class TrioAlarm:
+    """A deadline of trio's that is moved where it is, so that moving wakes nobody."""
+
+    def __init__(self) -> None:
+        """Nobody waits."""
+        self._scope = trio.CancelScope()
+
+    async def wait_until(self, moment: Seconds) -> None:
+        """As `AlarmPort.wait_until`."""
+        with trio.CancelScope(deadline=moment) as self._scope:
+            await trio.sleep_forever()
+
+    def move(self, moment: Seconds) -> None:
+        """As `AlarmPort.move`."""
+        self._scope.deadline = moment
 
 
 class WorkerThreads:

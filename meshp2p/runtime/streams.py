@@ -7,6 +7,7 @@ turn shares one sealed record and one system call.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import Final
 
 import attrs
@@ -14,7 +15,7 @@ import trio
 
 from meshp2p.effects import StreamId
 from meshp2p.engine import Engine
-from meshp2p.ids import Address
+from meshp2p.ids import Address, Seconds
 from meshp2p.runtime.ports import ListenerPort, NetworkPort, StreamPort
 
 _PULL: Final = 64 * 1024
@@ -44,20 +45,28 @@ class Streams:
     """All streams of one driver."""
 
     def __init__(
-        self, engine: Engine, network: NetworkPort, perform_effects: Callable[[], None]
+        self,
+        engine: Engine,
+        network: NetworkPort,
+        perform_effects: Callable[[], None],
+        now: Callable[[], Seconds],
     ) -> None:
         """None yet.
 
         Args:
             perform_effects: Called after each report to the engine.
+            now: The engine's clock.
         """
         self.nursery: trio.Nursery | None = None
         """Where streams wait; the driver's while it runs."""
+        self._surroundings = copy_context()
+        """Of all tasks here: not those of whoever's command opens a connection."""
         self.dirty: dict[StreamId, None] = {}
         """Streams that the engine has bytes for."""
         self._engine = engine
         self._network = network
         self._perform_effects = perform_effects
+        self._now = now
         self._streams: dict[StreamId, _Stream] = {}
         self._parting: set[StreamId] = set()
         self._parted = trio.Event()
@@ -75,7 +84,7 @@ class Streams:
 
     def _start_soon(self, run: Callable[..., object], *args: object) -> None:
         if self.nursery is not None:
-            self.nursery.start_soon(run, *args)  # type: ignore[arg-type]  # an async function
+            self._surroundings.run(self.nursery.start_soon, run, *args)  # type: ignore[arg-type]  # an async function
 
     # --- beginning -----------------------------------------------------------
 
@@ -89,13 +98,16 @@ class Streams:
             except OSError:
                 await trio.sleep(_BREATH)  # out of descriptors: let some be closed
                 continue
-            if accepted is None or self.nursery is None:
+            if accepted is None:
                 continue
             sock, remote = accepted
+            if self.nursery is None:  # the driver ends just now
+                sock.close()
+                continue
             stream = _Stream(self._next_accepted, sock)
             self._next_accepted += 2
             self._streams[stream.id] = stream
-            self._engine.stream_accepted(stream.id, remote, now=trio.current_time())
+            self._engine.stream_accepted(stream.id, remote, now=self._now())
             self._perform_effects()
             if not stream.closed:
                 self.nursery.start_soon(self._read, stream)
@@ -113,7 +125,7 @@ class Streams:
     @trio.lowlevel.enable_ki_protection
     async def _fail_to_open(self, number: StreamId, reason: str) -> None:
         # A task, since the engine may not be told in the midst of its effects.
-        self._engine.stream_closed(number, reason, now=trio.current_time())
+        self._engine.stream_closed(number, reason, now=self._now())
         self._perform_effects()
 
     @trio.lowlevel.enable_ki_protection
@@ -125,7 +137,7 @@ class Streams:
             return
         if stream.closed:
             return
-        self._engine.stream_opened(stream.id, now=trio.current_time())
+        self._engine.stream_opened(stream.id, now=self._now())
         self._perform_effects()
         await self._read(stream)
 
@@ -147,7 +159,7 @@ class Streams:
                 if not data:
                     self._end(stream, "it closed the connection")
                     return
-                engine.receive_stream(stream.id, data, now=trio.current_time())
+                engine.receive_stream(stream.id, data, now=self._now())
                 self._perform_effects()
             reads += 1
             if more and reads % _READS_IN_A_ROW:
@@ -173,7 +185,7 @@ class Streams:
         try:
             while not stream.closed:
                 if stream.unsent is None:
-                    data = engine.stream_bytes(stream.id, _PULL, now=trio.current_time())
+                    data = engine.stream_bytes(stream.id, _PULL, now=self._now())
                     if not data:
                         if stream.parting:
                             self._close(stream)
@@ -246,7 +258,7 @@ class Streams:
         if stream.closed:
             return
         self._close(stream)
-        self._engine.stream_closed(stream.id, reason, now=trio.current_time())
+        self._engine.stream_closed(stream.id, reason, now=self._now())
         self._perform_effects()
 
     def _close(self, stream: _Stream) -> None:

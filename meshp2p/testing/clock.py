@@ -96,21 +96,24 @@ class SimClock(trio.abc.Clock):
             return 0.0
         if loop.is_awaited and not loop.has_work():
             return inf  # trio wakes those who wait for this
-        while not loop.has_work() and deadline > self._happenings.now:
-            when = min(deadline, self._happenings.next_at)
+        self._move(loop, deadline)
+        return 0.0
+
+    def _move(self, loop: Loop, deadline: Seconds) -> None:
+        """Go on from one thing to the next, until a task can run or the deadline is here."""
+        happenings, has_work = self._happenings, loop.has_work
+        loop.has_new_deadlines = False
+        while happenings.now < deadline and not has_work():
+            when = min(deadline, happenings.next_at)
             if when > self._end:
                 self._give_up(when)
                 if when == inf:
                     break
-            self._move_to(when)
-        return 0.0
-
-    def _move_to(self, when: Seconds) -> None:
-        self._looks_when_moved = self.looks
-        try:
-            self._happenings.move_to(when)
-        except Exception as error:  # noqa: BLE001  # raised here it would break trio
-            self.fail(error)
+            self._looks_when_moved = self.looks
+            try:
+                happenings.move_to(when)
+            except Exception as error:  # noqa: BLE001  # raised here it would break trio
+                self.fail(error)
 
     def stuck(self, text: str) -> StuckError:
         """An error that tells when, and in which run."""

@@ -43,28 +43,28 @@ class VirtualDatagrams:
 
     async def wait_readable(self) -> None:
         """As `DatagramSocket.wait_readable`."""
-        self._check_open()
-        if self._waiting or self._refused:
-            await trio.lowlevel.checkpoint()
-        else:
-            await self._parking.wait()
-        self._check_open()
-
-    def _check_open(self) -> None:
+        if self.is_open:
+            if self._waiting or self._refused:
+                await trio.lowlevel.checkpoint()
+            else:
+                await self._parking.wait()
         if not self.is_open:
             raise trio.ClosedResourceError("this end closed it")
 
     def drain(self, at_most: int) -> list[tuple[bytes, Address]]:
         """As `DatagramSocket.drain`."""
         received: list[tuple[bytes, Address]] = []
-        while self._waiting and len(received) < at_most:
-            data, source = self._waiting.popleft()
+        waiting = self._waiting
+        for _ in range(min(at_most, len(waiting))):
+            data, source = waiting.popleft()
             self._bytes -= len(data) + _OVERHEAD
             received.append((data[: limits.MAX_DATAGRAM + 1], source))
         return received
 
     def refused(self) -> list[Address]:
         """As `DatagramSocket.refused`."""
+        if not self._refused:
+            return []
         addresses = list(self._refused)
         self._refused.clear()
         return addresses

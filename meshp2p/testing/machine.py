@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
+import attrs
+
 from meshp2p.errors import Closed
 from meshp2p.ids import Address, Seconds
 from meshp2p.simulation.clock import Clock
@@ -14,9 +16,29 @@ from meshp2p.testing.disks import Slots
 from meshp2p.testing.internet import SHARED, Internet
 from meshp2p.testing.listeners import VirtualListener
 from meshp2p.testing.process import Process
+from meshp2p.testing.scheduling import Loop
 
 _FIRST_PORT = 49_152
 """IANA's first dynamic port."""
+
+
+@attrs.define(eq=False)
+class SleepingClock(Clock):
+    """As `Clock`; the machine hears of its sleep."""
+
+    _machine: VirtualMachine
+
+    def sleep(self) -> None:
+        """As `Clock.sleep`."""
+        super().sleep()
+        if self.sleeps == 1:
+            self._machine.fell_asleep()
+
+    def wake(self) -> None:
+        """As `Clock.wake`."""
+        super().wake()
+        if not self.sleeps:
+            self._machine.woke()
 
 
 class VirtualMachine:
@@ -37,7 +59,7 @@ class VirtualMachine:
         """Its own: two machines with one loopback address could not be kept apart."""
         self.public = (f"10.0.{last}", f"fd00::{number:x}")
         self.hosts = (self.loopback, SHARED, *self.public)
-        self.clock = Clock(internet)
+        self.clock = SleepingClock(internet, self)
         self.slots = Slots(self)
         self.has_power = True
         self.slowness: Seconds = 0.0
@@ -46,9 +68,8 @@ class VirtualMachine:
         self.process: Process | None = None
         self.outbox: deque[Callable[[], None]] = deque()
         """What a process that stands still would have sent."""
-        self.freeze: Callable[[Process], None] | None = None
-        self.thaw: Callable[[Process], None] | None = None
-        """How a process is stopped and let go on; set by whoever owns the loop."""
+        self.loop: Loop | None = None
+        """Where its tasks run, to stop them; set by whoever owns the loop."""
         self.start_again: Callable[[], None] = _nobody
         """Starts its agent again; set by the agent."""
         self.leave: Callable[[], None] = _nobody
@@ -82,8 +103,11 @@ class VirtualMachine:
         """A new process, which nothing of an earlier one reaches any more."""
         self.life += 1
         self.has_power = True
-        self.process = Process(self, self.life)
-        return self.process
+        self.process = process = Process(self, self.life)
+        self._halts = self.clock.sleeps
+        if self._halts and self.loop is not None:
+            self.loop.freeze(process)  # it starts once its machine wakes
+        return process
 
     @property
     def is_running(self) -> bool:
@@ -117,6 +141,7 @@ class VirtualMachine:
         process, internet = self.process, self.internet
         if process is None or not process.is_alive:
             return  # a fault of a schedule may find it dead already
+        self.woke()  # what unwinds now waits for nobody's sleep
         while self.is_standing:
             self.resume(send=False)
         kept = self.disk.unsynced if disk == "kept" else kept
@@ -139,22 +164,32 @@ class VirtualMachine:
         if process is None or not process.is_alive:
             return
         self._halts += 1
-        if self._halts == 1 and self.freeze is not None:
+        if self._halts == 1 and self.loop is not None:
             self.internet.tell("pause", self.name)
-            self.freeze(process)
+            self.loop.freeze(process)
 
     def resume(self, *, send: bool = True) -> None:
         """Let it go on; what it would have sent meanwhile goes out, unless it crashes."""
         if not self._halts:
             return  # it crashed meanwhile
         self._halts -= 1
-        if self._halts or self.process is None or self.thaw is None:
+        if self._halts or self.process is None or self.loop is None:
             return
         self.internet.tell("resume", self.name)
-        self.thaw(self.process)
+        self.loop.thaw(self.process)
         outbox, self.outbox = self.outbox, deque()
         for act in outbox if send else ():
             act()
+
+    def fell_asleep(self) -> None:
+        """Its monotonic clock stops, and all that its tasks wait for waits."""
+        if self.loop is not None and self.is_running:
+            self.loop.set_deadlines_aside(self.running)
+
+    def woke(self) -> None:
+        """The clock goes on."""
+        if self.loop is not None and self.process is not None:
+            self.loop.give_deadlines_back(self.process)
 
     # --- for the network -----------------------------------------------------------------
 

@@ -103,7 +103,8 @@ async def _main(
         desk.begin()
         async with trio.open_nursery() as nursery:
             sim = Simulation(internet, loop, nursery)
-            internet.before_move.append(Views(internet, sim.agents).look)
+            if internet.watchers:
+                internet.before_move.append(Views(internet, sim.agents).look)
             try:
                 value = await plan.function(*args[: plan.place], sim, *args[plan.place :], **kwargs)
             except AssertionError as error:

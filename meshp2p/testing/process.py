@@ -19,8 +19,9 @@ from meshp2p.node.home import Home, identity_of, mesh_keys
 from meshp2p.node.machine import MACHINE, OnWritten
 from meshp2p.node.settings import Settings
 from meshp2p.runtime.network import EVERYWHERE, LOOPBACK
-from meshp2p.runtime.ports import Threads
+from meshp2p.runtime.ports import ClockPort, Threads
 from meshp2p.simulation import dice
+from meshp2p.testing.alarm import MachineClock
 from meshp2p.testing.connections import VirtualStream
 from meshp2p.testing.datagrams import VirtualDatagrams
 from meshp2p.testing.disks import Slot, VirtualDirectory, VirtualJournal
@@ -87,6 +88,8 @@ class Process:
         self.name = machine.name
         self.life = life
         self.is_alive = True
+        self.monotonic: ClockPort = MachineClock(machine)
+        """As `Machine.monotonic`."""
         self.scope = trio.CancelScope()
         """Around all of its agent."""
         self.datagrams: dict[Address, VirtualDatagrams] = {}

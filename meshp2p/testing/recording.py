@@ -61,8 +61,6 @@ class Views:
 
     def look(self) -> None:
         """To be called before time moves."""
-        if not self._internet.watchers:
-            return
         running = [agent for agent in self._agents.values() if agent.is_running]
         for agent in running:
             self._names[agent.engine.identity.node_id] = agent.name

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from math import inf
 from typing import Any, Final
 
 import trio
@@ -22,6 +23,7 @@ import trio.testing
 from trio._core import _run
 
 from meshp2p.errors import UsageError
+from meshp2p.ids import Seconds
 from meshp2p.node.machine import MACHINE, Machine
 
 _SWITCH: Final = "_ALLOW_DETERMINISTIC_SCHEDULING"
@@ -62,11 +64,15 @@ class Loop:
         self._calls: deque[Any] = runner.entry_queue.queue
         self._await_idleness: Any = runner.waiting_for_idle
         self._ready: deque[trio.lowlevel.Task] = runner.runq
+        self._deadlines: Any = runner.deadlines
         self._frozen = _Frozen(self._ready)
+        self._set_aside: dict[Machine, list[tuple[trio.CancelScope, Seconds]]] = {}
+        self.has_new_deadlines = False
+        """Whether there are some that the caller of `deadline_to_sleep_time` knows nothing of."""
 
     def has_work(self) -> bool:
         """Whether a task can run, or a call from outside of tasks waits to be made."""
-        return bool(self._ready or self._calls)
+        return bool(self._ready or self._calls or self.has_new_deadlines)
 
     @property
     def is_awaited(self) -> bool:
@@ -85,6 +91,40 @@ class Loop:
             self._frozen.thaw(machine)
             if not self._frozen.machines:
                 trio.lowlevel.remove_instrument(self._frozen)
+
+    def set_deadlines_aside(self, machine: Machine) -> None:
+        """From now on no time passes for what tasks of a machine wait for."""
+        now = trio.current_time()
+        found = self.deadlines_of(machine)
+        self._set_aside[machine] = [(scope, scope.deadline - now) for scope in found]
+        for scope in found:
+            scope.deadline = inf
+
+    def give_deadlines_back(self, machine: Machine) -> None:
+        """Each is as far away as it was."""
+        now = trio.current_time()
+        for scope, left in self._set_aside.pop(machine, ()):
+            scope.deadline = now + left
+            self.has_new_deadlines = True
+
+    def deadlines_of(self, machine: Machine | None) -> list[trio.CancelScope]:
+        """Scopes that end by themselves, with no tasks in them but those of that machine."""
+        live = {
+            scope: None
+            for deadline, _, scope in self._deadlines._heap  # noqa: SLF001  # see above
+            if deadline == scope._registered_deadline  # noqa: SLF001  # see above
+        }
+        return [scope for scope in live if _machines_in(scope) == {machine}]
+
+
+def _machines_in(scope: Any) -> set[Machine | None]:  # noqa: ANN401  # untyped on purpose, as above
+    machines: set[Machine | None] = set()
+    inside = [scope._cancel_status]  # noqa: SLF001  # see above
+    while inside:
+        status = inside.pop()
+        machines.update(task.context.get(MACHINE) for task in status._tasks)  # noqa: SLF001
+        inside.extend(status._children)  # noqa: SLF001
+    return machines
 
 
 class _Frozen(trio.abc.Instrument):
@@ -140,8 +180,12 @@ def _order_of_steps(seed: int) -> list[int]:
 
     async def main() -> None:
         nonlocal due
-        if Loop().has_work() or Loop().is_awaited:
-            raise TypeError("nothing was asked for yet")
+        loop = Loop()
+        with trio.CancelScope(deadline=trio.current_time() + 1) as scope:
+            await trio.lowlevel.checkpoint()
+            found = loop.deadlines_of(None)
+        if found != [scope] or loop.has_work() or loop.is_awaited:
+            raise TypeError("nothing else was asked for yet")
         due = trio.current_time() + 0.001
         async with trio.open_nursery() as nursery:
             for number in range(_MANY):

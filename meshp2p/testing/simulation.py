@@ -14,6 +14,7 @@ from meshp2p.errors import UsageError
 from meshp2p.ids import NodeId, Seconds, check_name
 from meshp2p.node import Node
 from meshp2p.simulation.dice import secret
+from meshp2p.simulation.faults import Guard, Stall
 from meshp2p.simulation.happening import Violation
 from meshp2p.simulation.witness import START
 from meshp2p.testing.agent import NAMES, Agent, MakeNode, maker
@@ -94,7 +95,7 @@ class Simulation(Weather):
 
     async def _begin(self, name: str, make: MakeNode) -> Agent:
         machine = VirtualMachine(self.internet, name, len(self.agents) + 1)
-        machine.freeze, machine.thaw = self._loop.freeze, self._loop.thaw
+        machine.loop = self._loop
         agent = self.agents[name] = Agent(machine, make, self._nursery)
         self.internet.tell("join", name, life=1)
         await agent.begin_life()
@@ -164,13 +165,15 @@ class Simulation(Weather):
         self.internet.tell("leave", agent.name)
         await agent.stop()
 
-    def pause(self, agent: Agent, seconds: Seconds | None = None) -> None:
+    def pause(self, agent: Agent, seconds: Seconds | None = None, *, asleep: bool = False) -> Guard:
         """Let its process stand still, as SIGSTOP or a frozen machine would.
 
         Not one step of its tasks runs; sockets fill, deadlines pass.
 
         Args:
-            seconds: For so long; None until `resume`.
+            seconds: For so long; None until `resume`, or until the guard is removed.
+            asleep: The machine sleeps, like a laptop with its lid closed: its monotonic
+                clock stands still as well, so that deadlines on it do not pass.
 
         Raises:
             Closed: It does not run.
@@ -178,21 +181,28 @@ class Simulation(Weather):
         machine = agent.machine
         until = None if seconds is None else as_duration("seconds", seconds)
         machine.running  # noqa: B018  # raises what is said above
-        machine.pause()
-        self.coverage["stall"] += 1
+        guard = self.inject(Stall(agent.name, asleep))
         if until is not None:
-            life = machine.life
-            self.internet.after(until, lambda: machine.resume() if machine.life == life else None)
+            self.internet.after(until, guard.remove)
+        return guard
 
     def resume(self, agent: Agent) -> None:
-        """Let it go on."""
-        agent.machine.resume()
+        """Let it go on: the pause that came last ends."""
+        for guard in self._stalls(agent.name)[-1:]:
+            guard.remove()
 
     def resume_all(self) -> None:
         """Let all go on that stand still."""
-        for agent in self.agents.values():
-            while agent.machine.is_standing:
-                agent.machine.resume()
+        for name in self.agents:
+            for guard in self._stalls(name):
+                guard.remove()
+
+    def _stalls(self, name: str) -> list[Guard]:
+        return [
+            guard
+            for guard in self.internet.faults.values()
+            if isinstance(guard.fault, Stall) and guard.fault.node == name
+        ]
 
     # --- time ----------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ import trio
 
 from meshp2p.errors import UsageError
 from meshp2p.ids import Seconds
+from meshp2p.node.machine import MACHINE
 from meshp2p.runtime.context import CAUSE
 from meshp2p.testing.clock import StuckError
 
@@ -67,10 +68,6 @@ _TURN: Final[ContextVar[_Turn | None]] = ContextVar("meshp2p_testing_turn", defa
 class SteppedThreads:
     """`runtime.ports.Threads` for a simulation."""
 
-    def __init__(self, now: Callable[[], Seconds]) -> None:
-        """Functions see this clock."""
-        self._now = now
-
     async def run(
         self,
         work: Callable[[], T],
@@ -111,7 +108,7 @@ class SteppedThreads:
 
     def clock(self) -> Callable[[], Seconds]:
         """Time stands still while a thread runs, so it may simply look."""
-        return self._now
+        return MACHINE.get().monotonic.now
 
 
 async def _answer(turn: _Turn) -> BaseException | None:

@@ -409,3 +409,22 @@ async def test_a_node_looks_at_its_own_wall_clock(sim: Simulation) -> None:
 
     assert stamps["bob"] - stamps["alice"] == pytest.approx(7_200, abs=2)
     assert stamps["bob"] == pytest.approx(sim.clock(bob).unix, abs=2)
+
+
+# --- ends ------------------------------------------------------------------------------
+
+
+@simulate(seeds=20)
+async def test_who_cancels_its_node_in_the_midst_of_writing_hears_nothing_else(
+    sim: Simulation,
+) -> None:
+    """Whatever it was doing, and in whichever order its tasks end: no error comes of it."""
+    _, bob = await sim.start(2, make_agent)
+    with trio.CancelScope() as scope:
+        async with Node("visitor") as visitor, trio.open_nursery() as nursery:
+            await visitor.call("@bob/greet", "visitor")
+            sim.pause(bob)  # more than his socket holds: the rest waits in the visitor's
+            nursery.start_soon(visitor.call, "@bob/greet", "x" * 600_000)
+            await sim.run_for(0.5)
+            scope.cancel()
+    assert scope.cancelled_caught

@@ -6,6 +6,7 @@ import resource
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
 from typing import cast
 
 import pytest
@@ -32,6 +33,9 @@ pytestmark = pytest.mark.timeout(20)
 MORE_THAN_A_SOCKET_HOLDS = 16 << 20
 
 
+_CALLERS: ContextVar[str] = ContextVar("caller's", default="")
+
+
 class Script:
     """Stands in for an engine: its effects are given to it, and it keeps what it is told."""
 
@@ -42,6 +46,7 @@ class Script:
         self.wanted: list[Effect] = []
         self.outgoing = b""
         self.opened = trio.Event()
+        self.opened_with = ""
         self.closed: list[tuple[StreamId, str]] = []
         self.heard_of_end = trio.Event()
         self.resolved = trio.Event()
@@ -71,6 +76,7 @@ class Script:
 
     def stream_opened(self, _stream: StreamId, **_: object) -> None:
         """As an engine."""
+        self.opened_with = _CALLERS.get()
         self.opened.set()
 
     def stream_closed(self, stream: StreamId, reason: str, **_: object) -> None:
@@ -171,6 +177,26 @@ async def open_stream(script: Script, driver: Driver, to: Address) -> None:
     script.want(OpenStream(1, to))
     driver.perform_effects()
     await script.opened.wait()
+
+
+def test_a_connection_knows_nothing_of_whoever_had_it_opened() -> None:
+    """It outlives the command: what a caller has in its context must not stay there."""
+
+    async def main() -> None:
+        script = Script()
+        driver = driver_of(script)
+        with peer() as (_, address):
+            async with trio.open_nursery() as nursery:
+                await nursery.start(driver.run)
+                context = copy_context()
+                context.run(_CALLERS.set, "a trace of the caller's")
+                script.want(OpenStream(1, address))
+                context.run(driver.perform_effects)
+                await script.opened.wait()
+                nursery.cancel_scope.cancel()
+        assert script.opened_with == ""
+
+    trio.run(main)
 
 
 def test_what_was_queued_arrives_though_the_socket_was_full() -> None:
