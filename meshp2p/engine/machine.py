@@ -121,6 +121,7 @@ class Engine:
             self._serving.next_deadline(),
             self._coordination.next_deadline(),
             self._joining.next_deadline(),
+            self._membership.forwarding.next_deadline(),
         )
 
     # --- in: time, datagrams, streams, disk, handlers --------------------------
@@ -136,6 +137,7 @@ class Engine:
         self._serving.receive_deadline(now=now)
         self._coordination.receive_deadline(now=now)
         self._joining.receive_deadline(now=now)
+        self._membership.forwarding.receive_deadline(now=now)
         self._membership.drain(now)
 
     def receive_wall_clock(self, unix: float, *, now: Seconds) -> None:
