@@ -370,6 +370,7 @@ class Engine:
             **self._swim.counters,
             **self._core.counters,
             "members": self._swim.present_count,
+            "slowness": self._swim.slowness,
             "sessions": len(self._endpoint),
             "streams": len(self._links),
             "calls_open": self._calls.open_calls,

@@ -85,7 +85,7 @@ class Row:
 
     def miss_rtt(self) -> None:
         """An answer did not come in time: wait longer next time (ibid., section 5.5)."""
-        self.rtt_deviation *= 2.0
+        self.rtt_deviation = max(2.0 * self.rtt_deviation, (self.rtt or 0.0) / 2)
 
     def latest_answer(self, shortest: Seconds, longest: Seconds) -> Seconds:
         """Seconds after which a direct answer is late, within these bounds."""
