@@ -56,7 +56,7 @@ class Config:
     probe_interval: Seconds = 1.0
     ack_timeout: Seconds = 0.5
     ack_timeout_min: Seconds = 0.1
-    indirect_timeout: Seconds = 0.5
+    indirect_timeout: Seconds = 0.3
     indirect_probes: int = 3
     lifeguard: bool = True
     health_max: int = 8
@@ -120,7 +120,7 @@ def loopback() -> Config:
     return Config(
         probe_interval=0.3,
         ack_timeout=0.2,
-        ack_timeout_min=0.1,
+        ack_timeout_min=0.2,
         indirect_timeout=0.2,
         suspicion_min_multiplier=3.0,
         suspicion_max_multiplier=3.0,

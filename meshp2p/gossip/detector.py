@@ -22,10 +22,10 @@ PROBE: Final = "probe"
 """Timers ("probe", seq) and ("suspicion", node id)."""
 SUSPICION: Final = "suspicion"
 
-_CONFIRMERS: Final = 4
-"""Members, on average, that look for themselves when they first hear of a suspicion: as
-many as Lifeguard's K + 1, so that the countdown is short if the suspect is dead, and the
-suspect hears of it at once if it is not."""
+_CONFIRMERS: Final = 8
+"""Members, on average, that look for themselves when they first hear of a suspicion: so many
+that nearly always Lifeguard's K = 3 do. Then the countdown is short if the suspect is dead,
+and the suspect hears of it at once if it is not."""
 
 _CHECKS_AT_ONCE: Final = 32
 """Suspects that this node asks itself before it buries them: after the death of half a mesh
@@ -118,6 +118,9 @@ class Detector:
         """
         if not row.is_live or self._parts.guest:
             return
+        if now < self._amnesty_until:  # it may speak of the time that this node slept through
+            self.probe(row, now)
+            return
         before = self._probes.of(row.id)
         if before is not None and before.decides:
             if kind == "refused" and now > before.sent_at:
@@ -125,7 +128,7 @@ class Detector:
             return
         if before is not None:
             self._stop_waiting(before)
-        probe = self._ask(row, now, wait=self._parts.config.ack_timeout / 2)
+        probe = self._ask(row, now, wait=self._direct_wait(row) / 2)
         probe.stage = "last"
         probe.evidence = REFUSED if kind == "refused" else RESET
 
@@ -141,7 +144,7 @@ class Detector:
             row.miss_rtt()
             self._ask_through_others(row, probe, now)
         elif probe.stage == "last":
-            self._ask_again(probe, now)
+            self._ask_again(row, probe, now)
         else:
             self._probes.give_up(probe)
             if probe.refused:
@@ -282,11 +285,11 @@ class Detector:
         if self._parts.config.lifeguard:
             self._parts.put(AskByStream(row.id, accusation, dial=dial))
 
-    def _ask_again(self, probe: Probe, now: Seconds) -> None:
+    def _ask_again(self, row: Row, probe: Probe, now: Seconds) -> None:
         """One lost packet and a forged refusal must not make a death."""
         probe.stage = "again"
         self._parts.send(probe.target, self._ping(probe))
-        self._parts.timers.set((PROBE, probe.seq), now + self._parts.config.ack_timeout / 2)
+        self._parts.timers.set((PROBE, probe.seq), now + self._direct_wait(row) / 2)
 
     def _stop_waiting(self, probe: Probe) -> None:
         self._probes.give_up(probe)

@@ -24,7 +24,7 @@ from tests.unit.gossip.people import (
     said,
     state_of,
 )
-from tests.unit.gossip.test_swim import first_probe, pinged, run_to
+from tests.unit.gossip.test_swim import SILENT, first_probe, pinged, run_to
 
 LAN = lan()
 PLAIN = attrs.evolve(LAN, lifeguard=False)
@@ -116,7 +116,7 @@ def test_helpers_that_heard_nothing_either_speak_for_this_node() -> None:
         assert len(indirect.helpers) == 3
         for helper in indirect.helpers if nacks else ():
             alice.receive(helper, datagram(Nack(target).wire()), now=at + 0.9)
-        run_to(alice, at + LAN.ack_timeout + LAN.indirect_timeout + 0.001)
+        run_to(alice, at + SILENT + 0.001)
         return alice.slowness
 
     assert slowness(nacks=False) == 1 + 1 + 3
@@ -132,7 +132,7 @@ def test_a_nack_of_somebody_who_was_not_asked_counts_for_nothing() -> None:
     for _ in range(5):
         alice.receive(target, datagram(Nack(target).wire()), now=at + 0.9)
         alice.receive(indirect.helpers[0], datagram(Nack(target).wire()), now=at + 0.9)
-    run_to(alice, at + LAN.ack_timeout + LAN.indirect_timeout + 0.001)
+    run_to(alice, at + SILENT + 0.001)
 
     assert alice.slowness == 1 + 1 + 2
 
@@ -156,16 +156,16 @@ def test_a_stall_of_its_own_makes_it_doubt_itself() -> None:
 
 
 def test_answers_make_it_well_again() -> None:
-    """One answer for each sign of trouble."""
+    """About one answer for each sign of trouble."""
     alice, *_ = crowd()
-    run_to(alice, START + 20.0)
+    after = START + 4.0
+    run_to(alice, after)
     ill = alice.slowness
-    after = START + 20.0
-    for _ in range(ill):
+    for _ in range(2 * ill):
         after, _, seq = next_probe(alice, after)
         answer(alice, seq, after + 0.001)
 
-    assert ill > 5
+    assert ill > 4
     assert alice.slowness == 1
 
 
@@ -239,7 +239,7 @@ def test_a_suspect_is_told_by_stream_and_may_object() -> None:
     """It hears of the accusation where its datagrams are blocked."""
     alice, *_ = circle("alice", "bob")
     at, target, _ = first_probe(alice)
-    outputs = run_to(alice, at + LAN.ack_timeout + LAN.indirect_timeout + 0.001)
+    outputs = run_to(alice, at + SILENT + 0.001)
 
     assert asked_by_stream(outputs)[-1] == (target, True, True)
 
@@ -248,7 +248,7 @@ def test_whoever_answers_by_stream_is_there() -> None:
     """Its line comes along, so a refutation spreads from here."""
     alice, bob = circle("alice", "bob")
     at, *_ = first_probe(alice)
-    end = at + LAN.ack_timeout + LAN.indirect_timeout + 0.001
+    end = at + SILENT + 0.001
     outputs = run_to(alice, end)
     (told,) = {one for one in outputs if isinstance(one, AskByStream) and one.accusation}
     assert state_of(alice, "bob") == "suspect"
@@ -267,12 +267,12 @@ def test_who_is_known_to_answer_by_stream_only_is_dialled_at_once() -> None:
     """Otherwise it would be suspected at every probe, and refute each time."""
     alice, bob = circle("alice", "bob")
     at, *_ = first_probe(alice)
-    run_to(alice, at + LAN.ack_timeout + LAN.indirect_timeout + 0.001)
-    line = bob.asked_by_stream(id_of("alice"), b"", now=at + 1.1)
-    alice.answered_by_stream(id_of("bob"), line, now=at + 1.1)
+    run_to(alice, at + SILENT + 0.001)
+    line = bob.asked_by_stream(id_of("alice"), b"", now=at + SILENT + 0.1)
+    alice.answered_by_stream(id_of("bob"), line, now=at + SILENT + 0.1)
     alice.outputs()
 
-    again, target, _ = next_probe(alice, at + 1.1)
+    again, target, _ = next_probe(alice, at + SILENT + 0.1)
     outputs = run_to(alice, again + alice.slowness * LAN.ack_timeout + 0.001)
 
     assert asked_by_stream(outputs) == [(target, False, True)]
