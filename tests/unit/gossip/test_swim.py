@@ -347,7 +347,7 @@ def test_a_stall_is_forgiven_once() -> None:
     at, *_ = first_probe(alice)
     alice.receive(id_of("carol"), ping(), now=at + 3.0)
 
-    bury(alice, at + 3.0)
+    bury(alice, at + 3.0 + SILENT + 0.01)
 
 
 def test_missed_ticks_are_gone() -> None:
