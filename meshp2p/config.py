@@ -17,9 +17,14 @@ class Config:
 
     Args:
         probe_interval: One member is probed in each (SWIM's protocol period T).
-        ack_timeout: Wait for a direct ack before others are asked to probe.
+        ack_timeout: Wait at most so long for a direct ack before others are asked to probe.
+        ack_timeout_min: Wait at least so long, however quick the member's answers were.
         indirect_timeout: Wait for an indirect ack after that, then suspicion starts.
         indirect_probes: Members asked (SWIM's k).
+        lifeguard: Whether this node doubts itself too: longer waits while it is unwell,
+            suspicions that confirmations shorten, amnesty after its own stalls. False is
+            plain SWIM, to compare with.
+        health_max: Waits and pauses are at most 1 + this times as long.
         suspicion_min_multiplier: Shortest suspicion is this x max(1, log10 n) x T.
         suspicion_max_multiplier: Longest suspicion is this x the shortest.
         gossip_interval: Pause between rounds of gossip while there is news.
@@ -50,8 +55,11 @@ class Config:
 
     probe_interval: Seconds = 1.0
     ack_timeout: Seconds = 0.5
-    indirect_timeout: Seconds = 0.5
+    ack_timeout_min: Seconds = 0.1
+    indirect_timeout: Seconds = 0.3
     indirect_probes: int = 3
+    lifeguard: bool = True
+    health_max: int = 8
     suspicion_min_multiplier: float = 2.0
     suspicion_max_multiplier: float = 6.0
     gossip_interval: Seconds = 0.2
@@ -88,6 +96,7 @@ def wan() -> Config:
     return Config(
         probe_interval=3.0,
         ack_timeout=1.5,
+        ack_timeout_min=0.3,
         indirect_timeout=1.5,
         suspicion_min_multiplier=5.0,
         gossip_interval=0.5,
@@ -111,6 +120,7 @@ def loopback() -> Config:
     return Config(
         probe_interval=0.3,
         ack_timeout=0.2,
+        ack_timeout_min=0.2,
         indirect_timeout=0.2,
         suspicion_min_multiplier=3.0,
         suspicion_max_multiplier=3.0,

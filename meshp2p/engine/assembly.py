@@ -15,6 +15,7 @@ from meshp2p.engine.joining import Joining
 from meshp2p.engine.link import Link
 from meshp2p.engine.links import Links
 from meshp2p.engine.membership import Membership, route_to
+from meshp2p.engine.reaching import ALIVE, Reaching
 from meshp2p.engine.syncing import PULL, SYNC, Syncing
 from meshp2p.events import CapabilityInfo, MemberEvent
 from meshp2p.gossip.swim import Swim
@@ -67,6 +68,8 @@ def assemble(
     endpoint = Endpoint(config=core.config, door=door, rng=core.rng)
     route = functools.partial(route_to, swim)
     syncing = _begin_syncing(core, swim, links, answers, route)
+    reaching = Reaching(core, swim, links, route_to=route)
+    answers.register(ALIVE, reaching.answer)
     calls = Calls(core, links, swim, serve_locally=answers.serve_locally, route_to=route)
     calls.cancel_job = serving.cancel
     return Assembly(
@@ -78,7 +81,13 @@ def assemble(
         endpoint=endpoint,
         syncing=syncing,
         membership=Membership(
-            core, swim, endpoint, links, syncing=syncing, on_event=on_member_event
+            core,
+            swim,
+            endpoint,
+            links,
+            syncing=syncing,
+            reaching=reaching,
+            on_event=on_member_event,
         ),
         calls=calls,
         coordination=Coordination(core, calls, swim, answers, stored, serving=serving),

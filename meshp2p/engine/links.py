@@ -89,6 +89,10 @@ class Links:
                 return
         self._carry(link, errand, now)
 
+    def reaches(self, peer: NodeId) -> bool:
+        """Whether there is a connection to a member, or one is being made."""
+        return peer in self._to
+
     def meet(self, address: Address, errand: Errand, *, now: Seconds) -> None:
         """Bring an errand to whoever of the mesh listens at an address."""
         link = self._dial(Route((address,), None), None, now)

@@ -121,6 +121,7 @@ class Engine:
             self._serving.next_deadline(),
             self._coordination.next_deadline(),
             self._joining.next_deadline(),
+            self._membership.forwarding.next_deadline(),
         )
 
     # --- in: time, datagrams, streams, disk, handlers --------------------------
@@ -136,6 +137,7 @@ class Engine:
         self._serving.receive_deadline(now=now)
         self._coordination.receive_deadline(now=now)
         self._joining.receive_deadline(now=now)
+        self._membership.forwarding.receive_deadline(now=now)
         self._membership.drain(now)
 
     def receive_wall_clock(self, unix: float, *, now: Seconds) -> None:
@@ -368,6 +370,7 @@ class Engine:
             **self._swim.counters,
             **self._core.counters,
             "members": self._swim.present_count,
+            "slowness": self._swim.slowness,
             "sessions": len(self._endpoint),
             "streams": len(self._links),
             "calls_open": self._calls.open_calls,

@@ -8,15 +8,16 @@ from typing import Final
 
 from meshp2p.effects import Announce, SendDatagram
 from meshp2p.engine.core import Core
+from meshp2p.engine.forwarding import Forwarding
 from meshp2p.engine.links import Links
+from meshp2p.engine.reaching import Reaching
 from meshp2p.engine.syncing import Syncing
 from meshp2p.errors import UnknownMessage, WireError
 from meshp2p.events import Event, MemberEvent, Synced
 from meshp2p.gossip.messages import FORWARD, FORWARDED, MAX_TUNNELLED
-from meshp2p.gossip.outputs import IndirectProbe, Pull, SendPlain, SyncWith, Tell
+from meshp2p.gossip.outputs import AskByStream, IndirectProbe, Pull, SendPlain, SyncWith, Tell
 from meshp2p.gossip.swim import Swim
 from meshp2p.ids import Address, NodeId, Seconds
-from meshp2p.transport.budget import Budgets
 from meshp2p.transport.endpoint import Endpoint, Route
 from meshp2p.transport.session import Path, Via
 from meshp2p.wire import codec, limits
@@ -24,9 +25,6 @@ from meshp2p.wire import codec, limits
 _FORWARD_FIELDS: Final = 4
 _MAX_OWNERS: Final = 4_096
 _LONGEST_KEY: Final[Seconds] = 24 * 3_600.0
-_FORWARDS_AT_ONCE: Final = 32
-_FORWARDS_PER_SECOND: Final = 16.0
-"""For one member: several indirect probes a second, each with a handshake."""
 
 
 def route_to(swim: Swim, peer: NodeId) -> Route:
@@ -46,6 +44,7 @@ class Membership:
         links: Links,
         *,
         syncing: Syncing,
+        reaching: Reaching,
         on_event: Callable[[MemberEvent, Seconds], None],
     ) -> None:
         """Tell the engine of members that come and go through `on_event`."""
@@ -55,10 +54,12 @@ class Membership:
         self._links = links
         self._on_event = on_event
         self._syncing = syncing
+        self._reaching = reaching
+        self.forwarding = Forwarding(core, swim, send=self._send)
+        """What is passed on for others; it has deadlines."""
         self._owners: OrderedDict[Address, NodeId] = OrderedDict()
         self._statics: dict[NodeId, bytes] = {}
         self._reply_by: tuple[NodeId, Via] | None = None
-        self._forwards = Budgets(_FORWARDS_AT_ONCE, _FORWARDS_PER_SECOND, limits.MAX_BUDGETS)
         self.synced = False
 
     # --- datagrams -----------------------------------------------------------
@@ -98,19 +99,8 @@ class Membership:
                 raise WireError("a forwarding with a bad field")
         if kind == FORWARDED:
             self.receive_datagram(datagram, Via(peer), now)
-        elif self._swim.is_present(NodeId(other)) and other != self._core.identity.node_id:
-            # Only members are reached through us, never an address that somebody names.
-            self._pass_on(peer, NodeId(other), datagram, now)
-
-    def _pass_on(self, peer: NodeId, to: NodeId, datagram: bytes, now: Seconds) -> None:
-        wrapped = codec.pack([[FORWARDED, 0, peer, datagram]])
-        if len(wrapped) > limits.MAX_PLAINTEXT:
-            return
-        if not self._forwards.spend(peer, now):
-            self._core.counters["forwarding_refused"] += 1
-            return
-        self._core.counters["datagram_forwarded"] += 1
-        self._send(to, wrapped, now)
+        else:
+            self.forwarding.receive(peer, NodeId(other), datagram, now)
 
     def refused(self, address: Address, now: Seconds) -> None:
         """The kernel says that nobody listens there."""
@@ -136,6 +126,8 @@ class Membership:
                         route = route_to(self._swim, target)
                         for helper in helpers:
                             self._endpoint.send(target, plaintext, route=route, now=now, via=helper)
+                    case AskByStream(target=target, accusation=accusation, dial=dial):
+                        self._reaching.ask(target, accusation, dial=dial, now=now)
                     case SyncWith(peer=peer):
                         self._syncing.sync_with(peer, now)
                     case Pull(peer=peer, ids=ids):

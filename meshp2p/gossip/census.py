@@ -37,6 +37,11 @@ class Census:
         """What was refused, dropped or forgiven so far."""
         return dict(self._parts.counters)
 
+    @property
+    def slowness(self) -> int:
+        """By how much this node waits longer because it is unwell; 1 if it is well."""
+        return self._parts.health.factor
+
     def view_hash(self) -> int:
         """64 bits: equal for nodes that see the same members in the same state."""
         return self._parts.view.hash

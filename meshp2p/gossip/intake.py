@@ -259,7 +259,7 @@ class Intake:
     def _take_over(self, row: Row, record: Record, now: Seconds, *, spread: bool) -> None:
         """The member itself spoke: all that was thought of the older version is void."""
         parts, before, held = self._parts, row.state, row.record
-        self._detector.exonerate(row)
+        self._detector.exonerate(row, now)
         parts.news.drop_accusations(row.id)
         row.last_seen = now
         after: State = "left" if record.line.state == LEFT else "alive"

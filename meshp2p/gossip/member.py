@@ -14,6 +14,9 @@ from meshp2p.wire.codec import Value
 
 _RTT_GAIN: Final = 0.125
 """Weight of a new round trip in the smoothed one (RFC 6298, section 2)."""
+_DEVIATION_GAIN: Final = 0.25
+_DEVIATIONS: Final = 4.0
+"""Beyond the smoothed round trip an answer is late (ibid.)."""
 _NEVER: Final = -1e9
 
 
@@ -24,6 +27,7 @@ class Row:
     Args:
         joined_at: Node's monotonic clock, as is `last_seen`.
         heard: Accuser to the wall time of its latest accusation of the present version.
+        by_stream: Whether it answers by stream only, and not by datagram.
         accusation: One signed accusation of the present version, shown to the member
             so that it can refute.
         pulled_at: When its record was last asked for because it is about to expire.
@@ -35,6 +39,8 @@ class Row:
     joined_at: Seconds
     last_seen: Seconds
     rtt: Seconds | None = None
+    rtt_deviation: Seconds = 0.0
+    by_stream: bool = False
     load: int | None = None
     suspicion: Suspicion | None = None
     heard: dict[NodeId, int] = attrs.field(factory=dict)
@@ -70,7 +76,22 @@ class Row:
 
     def learn_rtt(self, sample: Seconds) -> None:
         """Smooth one more round trip in."""
-        self.rtt = sample if self.rtt is None else self.rtt + _RTT_GAIN * (sample - self.rtt)
+        if self.rtt is None:
+            self.rtt, self.rtt_deviation = sample, sample / 2
+            return
+        off = abs(sample - self.rtt)
+        self.rtt_deviation += _DEVIATION_GAIN * (off - self.rtt_deviation)
+        self.rtt += _RTT_GAIN * (sample - self.rtt)
+
+    def miss_rtt(self) -> None:
+        """An answer did not come in time: wait longer next time (ibid., section 5.5)."""
+        self.rtt_deviation = max(2.0 * self.rtt_deviation, (self.rtt or 0.0) / 2)
+
+    def latest_answer(self, shortest: Seconds, longest: Seconds) -> Seconds:
+        """Seconds after which a direct answer is late, within these bounds."""
+        if self.rtt is None:
+            return longest
+        return min(max(self.rtt + _DEVIATIONS * self.rtt_deviation, shortest), longest)
 
     def listed(self) -> list[Value]:
         """[line, body, chain, accusation, is dead], as a full sync lists it.

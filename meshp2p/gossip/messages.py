@@ -10,6 +10,7 @@ from meshp2p.errors import WireError
 from meshp2p.gossip.accusation import MAX_ACCUSATION
 from meshp2p.gossip.fields import array, binary, natural
 from meshp2p.gossip.record import MAX_LINE
+from meshp2p.ids import NODE_ID_BYTES, NodeId
 from meshp2p.wire import codec, limits
 from meshp2p.wire.codec import Value
 
@@ -20,7 +21,7 @@ FORWARD: Final = 3
 FORWARDED: Final = 4
 """[4, 0, from, datagram]: passed on; answer the same way."""
 NACK: Final = 6
-"""Reserved, as is 5."""
+"""5 is reserved."""
 LINE: Final = 10
 RECORD: Final = 11
 SUSPICION: Final = 12
@@ -66,6 +67,20 @@ class Ack:
 
 
 @attrs.frozen
+class Nack:
+    """A helper passed the question on, and has heard no answer so far.
+
+    Source: Lifeguard (arXiv:1707.00788), section IV.A.
+    """
+
+    target: NodeId
+
+    def wire(self) -> list[Value]:
+        """[6, 0, target (16 B)]."""
+        return [NACK, 0, self.target]
+
+
+@attrs.frozen
 class LineItem:
     """A newer version of somebody whose body the receiver may hold."""
 
@@ -107,7 +122,7 @@ class Unknown:
     kind: int
 
 
-Message: TypeAlias = Ping | Ack | LineItem | RecordItem | SuspicionItem | Unknown
+Message: TypeAlias = Ping | Ack | Nack | LineItem | RecordItem | SuspicionItem | Unknown
 
 
 def decode_untrusted(plaintext: bytes) -> list[Message]:
@@ -123,10 +138,8 @@ def decode_untrusted(plaintext: bytes) -> list[Message]:
 
 def _decode_item(item: Value) -> Message:
     match array(item, "an item", at_least=1):
-        case [1, seq, view_hash, *_]:
-            return Ping(natural(seq, "seq"), _hash(view_hash))
-        case [2, seq, view_hash, load, *_]:
-            return Ack(natural(seq, "seq"), _hash(view_hash), natural(load, "load", _U32))
+        case [1 | 2 | 6, _, _, *_] as question:
+            return _decode_probe(question)
         case [10, line, *_]:
             return LineItem(binary(line, "line", at_most=MAX_LINE))
         case [11, line, body, chain, *_]:
@@ -134,11 +147,22 @@ def _decode_item(item: Value) -> Message:
         case [12, accusation, *_]:
             return SuspicionItem(binary(accusation, "suspicion", at_most=MAX_ACCUSATION))
         case [kind, *_]:
-            known = kind in (PING, ACK, LINE, RECORD, SUSPICION)
+            known = kind in (PING, ACK, NACK, LINE, RECORD, SUSPICION)
             if known or type(kind) is not int:
                 raise WireError(f"a malformed item of kind {kind!r}"[:80])
             return Unknown(kind)
     raise WireError("an empty item")
+
+
+def _decode_probe(item: list[Value]) -> Message:
+    match item:
+        case [1, seq, view_hash, *_]:
+            return Ping(natural(seq, "seq"), _hash(view_hash))
+        case [2, seq, view_hash, load, *_]:
+            return Ack(natural(seq, "seq"), _hash(view_hash), natural(load, "load", _U32))
+        case [6, int(), target, *_]:
+            return Nack(NodeId(binary(target, "target", exactly=NODE_ID_BYTES)))
+    raise WireError(f"a malformed item of kind {item[0]!r}")
 
 
 def record_untrusted(value: Value) -> RecordItem:

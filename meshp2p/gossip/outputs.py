@@ -31,6 +31,22 @@ class IndirectProbe:
 
 
 @attrs.frozen
+class AskByStream:
+    """Ask the member by stream whether it is there; its answer goes to `Swim.answered_by_stream`.
+
+    Where UDP is blocked and TCP is not, a member would otherwise die and return for ever.
+
+    Args:
+        accusation: What it is accused of, so that it can refute; b"" if of nothing yet.
+        dial: Whether a connection may be made for it.
+    """
+
+    target: NodeId
+    accusation: bytes
+    dial: bool
+
+
+@attrs.frozen
 class SyncWith:
     """Ask the member for all its records by stream; then `merge_untrusted`, `synced_with`."""
 
@@ -52,4 +68,4 @@ class Tell:
     event: Event
 
 
-Output: TypeAlias = SendPlain | IndirectProbe | SyncWith | Pull | Tell
+Output: TypeAlias = SendPlain | IndirectProbe | AskByStream | SyncWith | Pull | Tell

@@ -12,10 +12,12 @@ from meshp2p.config import Config
 from meshp2p.events import Log, MemberEvent, MemberEventName
 from meshp2p.gossip.accusation import Accusation, Evidence
 from meshp2p.gossip.dissemination import Dissemination
+from meshp2p.gossip.health import Health
 from meshp2p.gossip.member import Row
 from meshp2p.gossip.messages import Datagram, LineItem, RecordItem, SuspicionItem
 from meshp2p.gossip.outputs import Output, Pull, SendPlain, Tell
 from meshp2p.gossip.record import Record
+from meshp2p.gossip.reputation import Reputation
 from meshp2p.gossip.timers import Timers, WallClock
 from meshp2p.gossip.view import View
 from meshp2p.identity.keys import Crypto
@@ -43,10 +45,16 @@ class Parts:
     news: Dissemination
     guest: bool = False
     timers: Timers = attrs.field(factory=Timers, init=False)
+    health: Health = attrs.field(init=False)
+    reputation: Reputation = attrs.field(factory=Reputation, init=False)
     counters: Counter[str] = attrs.field(factory=Counter, init=False)
     _outputs: list[Output] = attrs.field(factory=list, init=False)
     _pulls: dict[NodeId, list[NodeId]] = attrs.field(factory=dict, init=False)
     _pulled: OrderedDict[NodeId, Seconds] = attrs.field(factory=OrderedDict, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Doubt oneself only where that is asked for."""
+        self.health = Health(self.config.health_max if self.config.lifeguard else 0)
 
     def put(self, output: Output) -> None:
         """Ask something of the engine."""
@@ -83,6 +91,8 @@ class Parts:
         """What this node believes of a member and the member should object to, if it can."""
         row = self.view.get(node_id)
         if row is None or row.state == "alive":
+            return []
+        if row.state == "suspect" and not self.config.lifeguard:
             return []
         if row.state == "left":
             return [LineItem(row.record.line.raw).wire()]

@@ -62,6 +62,8 @@ class Probe:
         version: Of the target when it was asked: a newer one would be an answer too.
         evidence: Why this is the last one.
         refused: Whether the machine refused it, or says so.
+        helpers: Members asked to pass it on.
+        nacks: Those that did, and heard nothing either: so they hear us, and we hear them.
     """
 
     seq: int
@@ -71,6 +73,13 @@ class Probe:
     stage: Stage = "direct"
     evidence: Evidence = TIMEOUT
     refused: bool = False
+    helpers: tuple[NodeId, ...] = ()
+    nacks: set[NodeId] = attrs.field(factory=set)
+
+    @property
+    def unheard(self) -> int:
+        """Helpers of which nothing came: perhaps it is us who cannot hear."""
+        return len(self.helpers) - len(self.nacks)
 
     @property
     def decides(self) -> bool:

@@ -62,6 +62,7 @@ class Refutation:
             pause = self._supersede(self._shown, now)
         elif self._suspected:
             self._own.refute(now)
+            self._parts.health.worse()  # somebody could not reach us: is it us?
         self._not_before = now + pause
         line = LineItem(self._own.record.line.raw).wire()
         for peer in self._waiting:

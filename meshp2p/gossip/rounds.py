@@ -141,7 +141,8 @@ class Rounds:
         if row is None:
             return
         # From now, not from when it was due: after a stall the missed ticks are gone.
-        self._parts.timers.set(_TICK, now + self._parts.config.probe_interval)
+        pause = self._parts.config.probe_interval * self._parts.health.factor
+        self._parts.timers.set(_TICK, now + pause)
         if now >= row.pulled_at + _RENEW_PAUSE and self._is_ageing(row, now):
             row.pulled_at = now
             self._parts.pull(row.id, row.id, now)

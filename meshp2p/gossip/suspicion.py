@@ -26,6 +26,8 @@ class Suspicion:
         started: When this node learnt of it, on the node's monotonic clock.
         shortest: Length of the countdown once `needed` members confirmed.
         longest: Length of the countdown with no confirmation.
+        seen_silent: Whether this node itself asked the member, and had no answer.
+        checked: Whether it has asked, since others say so.
         needed: Confirmations that bring the countdown to `shortest`, at least 1.
 
     Source: Dadgar, Phillips, Currey, "Lifeguard" (arXiv:1707.00788), LHA-Suspicion.
@@ -36,6 +38,8 @@ class Suspicion:
     shortest: Seconds = attrs.field(kw_only=True)
     longest: Seconds = attrs.field(kw_only=True)
     needed: int = attrs.field(kw_only=True)
+    seen_silent: bool = attrs.field(default=False, init=False)
+    checked: bool = attrs.field(default=False, init=False)
     _confirmed_by: set[NodeId] = attrs.field(factory=set, init=False)
 
     @classmethod
@@ -46,7 +50,8 @@ class Suspicion:
         )
         # With nobody else to ask, waiting for confirmations would be in vain.
         alone = members <= 2  # noqa: PLR2004  # accuser and accused
-        longest = shortest if alone else shortest * config.suspicion_max_multiplier
+        fixed = alone or not config.lifeguard
+        longest = shortest if fixed else shortest * config.suspicion_max_multiplier
         return cls(
             accuser,
             started=now,
@@ -54,6 +59,11 @@ class Suspicion:
             longest=longest,
             needed=max(1, min(_ENOUGH, members - 2)),
         )
+
+    @property
+    def accusers(self) -> int:
+        """Members that accuse, as far as they count."""
+        return 1 + len(self._confirmed_by)
 
     def confirm(self, accuser: NodeId) -> bool:
         """Count one more accuser; return whether it was news worth gossiping."""

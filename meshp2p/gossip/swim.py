@@ -20,6 +20,7 @@ from meshp2p.gossip.messages import (
     Ack,
     LineItem,
     Message,
+    Nack,
     Ping,
     RecordItem,
     SuspicionItem,
@@ -202,6 +203,25 @@ class Swim(Census):
             self._detector.evidence(row, kind, now)
         self._rounds.arm(now)
 
+    def answered_by_stream(self, peer: NodeId, line: bytes, *, now: Seconds) -> None:
+        """A member answered `AskByStream`, with its newest line."""
+        self._begin(now)
+        row = self._parts.view.get(peer)
+        if row is None or self._left_at is not None:
+            return
+        row.last_seen = now
+        self._detector.answered_by_stream(row)
+        self._intake.offer(LineItem(line), peer, now)
+        self._rounds.arm(now)
+
+    def asked_by_stream(self, peer: NodeId, accusation: bytes, *, now: Seconds) -> bytes:
+        """A member asks by stream whether this node is there; return this node's line."""
+        self._begin(now)
+        if accusation:
+            self._intake.offer(SuspicionItem(accusation), peer, now)
+        self._rounds.arm(now)
+        return b"" if self._own is None else self._own.record.line.raw
+
     def set_capabilities(self, capabilities: tuple[CapabilityInfo, ...], *, now: Seconds) -> None:
         """Announce these instead.
 
@@ -278,6 +298,8 @@ class Swim(Census):
                     row.load = load
                     self._detector.answered(row, seq, now)
                 self._compare(peer, view_hash, now)
+            case Nack(target):
+                self._detector.nacked(peer, target)
             case LineItem() | RecordItem() | SuspicionItem():
                 pass
             case _:

@@ -172,6 +172,12 @@ MAX_NEWS: Final = 4_096
 MAX_LOST: Final = 256
 """Dead members tried again although their records have expired."""
 
+MAX_ACCUSERS: Final = 1_024
+"""Members whose false accusations are remembered."""
+
+MAX_FORWARDED: Final = 1_024
+"""Datagrams passed on for others of which an answer is awaited."""
+
 MAX_LATE_PROBES: Final = 256
 """Unanswered probes remembered for a late answer."""
 

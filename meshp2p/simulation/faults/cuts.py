@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 import attrs
 
 from meshp2p.simulation.faults.fault import EVERYWHERE, Stop, lies_on
-from meshp2p.simulation.packets import DROP, Link, Packet, Rule, Verdict
+from meshp2p.simulation.packets import DROP, PASS, Kind, Link, Packet, Rule, Verdict
 
 if TYPE_CHECKING:
     from meshp2p.simulation.world import World
@@ -20,6 +20,7 @@ class Closed:
     kind: str
     ways: tuple[Link, ...] = EVERYWHERE
     groups: tuple[frozenset[str], ...] = ()
+    only: Kind | None = None
 
     def concerns(self, link: Link) -> bool:
         """See `Rule.concerns`."""
@@ -31,16 +32,20 @@ class Closed:
 
     def look(self, packet: Packet) -> Verdict:
         """See `Rule.look`."""
-        del packet
-        return DROP
+        return DROP if self.only in (None, packet.kind) else PASS
 
 
 @attrs.frozen
 class Cut:
-    """Some paths lose everything: one way, or both if both are named."""
+    """Some paths lose everything: one way, or both if both are named.
+
+    Args:
+        only: What is lost: a firewall may let TCP through and not UDP, or the other way.
+    """
 
     kind: ClassVar[str] = "cut"
     paths: tuple[Link, ...]
+    only: Kind | None = None
 
     def start(self, world: World) -> Stop:
         """See `Fault.start`."""
@@ -49,7 +54,7 @@ class Cut:
     def rule(self, seed: int) -> Rule:
         """This fault at work."""
         del seed
-        return Closed(self.kind, self.paths)
+        return Closed(self.kind, self.paths, only=self.only)
 
 
 @attrs.frozen

@@ -30,13 +30,16 @@ def shortest_suspicion(config: Config, members: int) -> Seconds:
     return config.suspicion_min_multiplier * spread * config.probe_interval
 
 
-def detection(config: Config, members: int) -> Seconds:
+def detection(config: Config, members: int, *, slowness: int = 1) -> Seconds:
     """Within which one who is silent is dead for a member that runs: 2 n T and a suspicion.
 
     The bound of the invariant L2, in `detection.py`.
+
+    Args:
+        slowness: A node that is unwell waits so many times as long.
     """
-    probing = _ROUNDS * members * config.probe_interval
-    asking = config.ack_timeout + config.indirect_timeout
+    probing = _ROUNDS * members * config.probe_interval * slowness
+    asking = (config.ack_timeout + config.indirect_timeout) * slowness
     return probing + asking + longest_suspicion(config, members) + _ROUND_TRIPS
 
 

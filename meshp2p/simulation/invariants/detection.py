@@ -161,13 +161,17 @@ class SilenceIsNoticed(Invariant):
         """Look at all lists now and then."""
         super().__init__(lookout)
         self._down: dict[tuple[str, int], dict[NodeId, Seconds]] = {}
+        self._slowness: dict[Outlook, int] = {}
         lookout.on_look.append(self._look)
 
     def _look(self, outlook: Outlook) -> None:
         own = inside.own_record_of(outlook.engine)
         if own is None or own.has_left:
             return
-        patience = bounds.detection(outlook.engine.config, len(outlook.glimpses))
+        slowness = max(self._slowness.get(outlook, 1), inside.slowness_of(outlook.engine))
+        self._slowness[outlook] = slowness
+        members = len(outlook.glimpses)
+        patience = bounds.detection(outlook.engine.config, members, slowness=slowness)
         down, now = self._down.setdefault((outlook.name, outlook.life), {}), outlook.now
         for member, glimpse in outlook.glimpses.items():
             other = self.lookout.node_of(member)

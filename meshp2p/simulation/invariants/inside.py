@@ -40,6 +40,11 @@ def unix_of(engine: Engine, now: Seconds) -> float:
     return engine._swim._parts.wall.unix(now)
 
 
+def slowness_of(engine: Engine) -> int:
+    """By how much it waits longer than it would if it were well."""
+    return engine._swim._parts.health.factor
+
+
 def probes_of(engine: Engine) -> Iterator[Probe]:
     """Questions of its failure detector that wait for an answer."""
     return iter(engine._swim._detector._probes)

@@ -64,7 +64,8 @@ class ProbesEnd(Invariant):
 
     def _look(self, outlook: Outlook) -> None:
         config = outlook.engine.config
-        patience = 2 * (config.ack_timeout + config.indirect_timeout)
+        slowest = 1 + config.health_max  # however well it is by now
+        patience = 2 * (config.ack_timeout + config.indirect_timeout) * slowest
         for probe in inside.probes_of(outlook.engine):
             waits = outlook.now - max(probe.sent_at, outlook.woke_at)
             if waits > patience:

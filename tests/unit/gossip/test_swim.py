@@ -39,6 +39,8 @@ from tests.unit.gossip.people import (
 
 NOW = START + 0.01
 LAN = lan()
+SILENT = LAN.ack_timeout + LAN.indirect_timeout
+"""Seconds after which who was asked, and does not answer, is suspected."""
 
 
 def circle(*names: str) -> list[Swim]:
@@ -131,7 +133,7 @@ def test_a_silent_member_is_asked_through_others_then_suspected() -> None:
     assert [(one.target, one.helpers) for one in indirect] == [(target, (id_of(other),))]
     assert Ping(seq, alice.view_hash()) in decode_untrusted(indirect[0].plaintext)
 
-    outputs = run_to(alice, at + LAN.ack_timeout + LAN.indirect_timeout + 0.001)
+    outputs = run_to(alice, at + SILENT + 0.001)
     assert "member.suspected" in events(outputs)
     assert any(isinstance(item, SuspicionItem) for item in said(outputs, other))
 
@@ -143,7 +145,7 @@ def test_an_ack_settles_the_probe() -> None:
 
     alice.receive(id_of("bob"), ack(seq, alice.view_hash(), load=5), now=at + 0.02)
 
-    assert "member.suspected" not in events(run_to(alice, at + 0.99))
+    assert "member.suspected" not in events(run_to(alice, at + SILENT - 0.01))
     member = alice.member(id_of("bob"))
     assert member is not None
     assert member.rtt == pytest.approx(0.02)
@@ -157,7 +159,7 @@ def test_somebody_elses_ack_settles_nothing() -> None:
     other = next(name for name in ("bob", "carol") if id_of(name) != target)
 
     alice.receive(id_of(other), ack(seq), now=at + 0.1)
-    run_to(alice, at + 1.01)
+    run_to(alice, at + SILENT + 0.01)
 
     member = alice.member(target)
     assert member is not None
@@ -168,10 +170,10 @@ def test_a_late_ack_clears_this_nodes_suspicion() -> None:
     """Being slow is not being dead: an ack after the timeout ends the countdown here."""
     alice, *_ = circle("alice", "bob")
     at, _, seq = first_probe(alice)
-    run_to(alice, at + 1.01)
+    run_to(alice, at + SILENT + 0.01)
     assert state_of(alice, "bob") == "suspect"
 
-    alice.receive(id_of("bob"), ack(seq, alice.view_hash()), now=at + 1.02)
+    alice.receive(id_of("bob"), ack(seq, alice.view_hash()), now=at + SILENT + 0.02)
 
     assert state_of(alice, "bob") == "alive"
     assert "member.updated" in events(alice.outputs())
@@ -184,19 +186,19 @@ def test_answered_calls_count_as_acks() -> None:
 
     alice.evidence(id_of("bob"), "traffic", now=at + 0.3)
 
-    assert "member.suspected" not in events(run_to(alice, at + 0.99))
+    assert "member.suspected" not in events(run_to(alice, at + SILENT - 0.01))
 
 
 def test_a_silent_member_dies_by_this_nodes_own_countdown() -> None:
     """After the countdown, and not before, the member counts as failed."""
     alice, *_ = circle("alice", "bob")
     at, *_ = first_probe(alice)
-    run_to(alice, at + 1.001)
+    run_to(alice, at + SILENT + 0.001)
     shortest = LAN.suspicion_min_multiplier * LAN.probe_interval
 
-    run_to(alice, at + 1.0 + shortest - 0.01)
+    run_to(alice, at + SILENT + shortest - 0.01)
     assert state_of(alice, "bob") == "suspect"
-    assert "member.failed" in events(run_to(alice, at + 1.0 + shortest + 0.01))
+    assert "member.failed" in events(run_to(alice, at + SILENT + shortest + 0.01))
     assert state_of(alice, "bob") == "dead"
 
 
@@ -204,7 +206,7 @@ def bury(alice: Swim, now: float) -> list[Output]:
     """Let bob's machine refuse whatever is sent to him; return what alice asked for."""
     alice.evidence(id_of("bob"), "refused", now=now)
     alice.evidence(id_of("bob"), "refused", now=now + 0.001)
-    outputs = run_to(alice, now + LAN.ack_timeout + 0.01)
+    outputs = run_to(alice, now + alice.slowness * LAN.ack_timeout + 0.01)
     assert state_of(alice, "bob") == "dead"
     return outputs
 
@@ -319,7 +321,7 @@ def test_a_stalled_node_buries_nobody() -> None:
     """A countdown that ended during a stall waits until answers have been read."""
     alice, *_ = circle("alice", "bob")
     at, _, seq = first_probe(alice)
-    run_to(alice, at + 1.001)
+    run_to(alice, at + SILENT + 0.001)
     assert state_of(alice, "bob") == "suspect"
 
     alice.receive_deadline(now=at + 9.0)
@@ -345,7 +347,7 @@ def test_a_stall_is_forgiven_once() -> None:
     at, *_ = first_probe(alice)
     alice.receive(id_of("carol"), ping(), now=at + 3.0)
 
-    bury(alice, at + 3.0)
+    bury(alice, at + 3.0 + SILENT + 0.01)
 
 
 def test_missed_ticks_are_gone() -> None:
