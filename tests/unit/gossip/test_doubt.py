@@ -388,4 +388,4 @@ def test_it_may_be_right_for_once() -> None:
 
     assert "member.suspected" in events(outputs)
     (first, *_) = [item for item in said(outputs, "bob") if isinstance(item, SuspicionItem)]
-    assert first
+    assert first.accusation
