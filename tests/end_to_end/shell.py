@@ -15,7 +15,8 @@ from typing import Any
 import attrs
 
 REPOSITORY = Path(__file__).parents[2]
-PATIENCE = 30.0
+PATIENCE = 60.0
+"""Seconds after which something hangs, on a machine with much else to do."""
 _LOOK_EVERY = 0.02
 
 

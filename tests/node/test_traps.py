@@ -19,7 +19,7 @@ import trio
 from meshp2p import Closed, Context, Node, UsageError, capability
 from tests.node.conftest import Start
 from tests.node.processes import Run
-from tests.node.waiting import eventually, handles, know_each_other
+from tests.node.waiting import eventually, handles, know_each_other, trio_was_answered
 
 
 @capability("greet")
@@ -486,10 +486,8 @@ def test_cancelling_the_whole_trio_scope_leaves_the_mesh(start: Start) -> None:
 
     async def main() -> float:
         with trio.CancelScope() as scope:
-            async with Node("bob"):
-                await trio.to_thread.run_sync(
-                    lambda: eventually(lambda: handles(alice.members()) == {"alice", "bob"})
-                )
+            async with Node("bob") as bob:
+                await trio_was_answered(bob)
                 began = trio.current_time()
                 scope.cancel()
                 await trio.sleep_forever()
