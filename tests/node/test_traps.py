@@ -18,7 +18,7 @@ import trio
 
 from meshp2p import Closed, Context, Node, UsageError, capability
 from tests.node.conftest import Start
-from tests.node.processes import Run
+from tests.node.processes import STARTING, Run
 from tests.node.waiting import eventually, handles, know_each_other, trio_was_answered
 
 
@@ -267,7 +267,7 @@ def test_run_forever_ends_at_a_signal_and_leaves(
         print("over")
         """
     )
-    eventually(lambda: handles(alice.members()) == {"alice", "bob"}, within=15)
+    eventually(lambda: handles(alice.members()) == {"alice", "bob"}, within=STARTING)
     eventually(lambda: alice.call("serving"))
 
     server.signal(number)
@@ -301,7 +301,7 @@ def test_a_second_ctrl_c_does_not_wait_for_handlers(start: Start, run: Run) -> N
         print("over")
         """
     )
-    eventually(lambda: handles(alice.members()) == {"alice", "bob"}, within=15)
+    eventually(lambda: handles(alice.members()) == {"alice", "bob"}, within=STARTING)
     threading.Thread(target=lambda: swallow(lambda: alice.call("work")), daemon=True).start()
     assert server.line(within=5) == "working"
     server.signal(signal.SIGINT)
