@@ -15,7 +15,8 @@ from typing import Any
 import attrs
 
 REPOSITORY = Path(__file__).parents[2]
-PATIENCE = 30.0
+PATIENCE = 60.0
+"""Seconds after which something hangs, on a machine with much else to do."""
 _LOOK_EVERY = 0.02
 
 
@@ -113,12 +114,20 @@ def eventually(happened: Callable[[], bool]) -> bool:
     return True
 
 
-def children(process: int) -> list[int]:
-    """Processes that it has started and that still are."""
+def children(process: int, word: str = "") -> list[int]:
+    """Processes that it has started and that still are; those with a word in their command."""
     found: list[int] = []
     for tasks in Path(f"/proc/{process}/task").glob("*/children"):
         found += map(int, tasks.read_text("ascii").split())
-    return found
+    return [child for child in found if word in command_of(child)]
+
+
+def command_of(process: int) -> str:
+    """Its words, or nothing once it has ended."""
+    try:
+        return Path(f"/proc/{process}/cmdline").read_text("utf-8").replace("\0", " ")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def is_gone(process: int) -> bool:

@@ -41,7 +41,8 @@ KEPT = HEAD.format(act="pass")
 BROKEN = HEAD.format(act='run.nobody_was("member.failed", ["bob"])')
 ENDLESS = HEAD.format(act='open(f"busy-{run.plan.seed}", "w").close()\n    while True: pass')
 DYING = "import os\n    if run.plan.seed == 2: os._exit(3)"
-SILENT = HEAD.format(act=DYING + "\n    while run.plan.seed == 1: pass")
+HANGING = "import threading\n    if run.plan.seed == 1: threading.Event().wait()"
+SILENT = HEAD.format(act=DYING + "\n    " + HANGING)
 
 
 @pytest.fixture
@@ -168,12 +169,12 @@ def test_a_seed_that_never_answers_is_reported_and_the_others_go_on(
     shell: Shell, write: Write
 ) -> None:
     """Be it that its process hangs or that it dies: it is ended and replaced."""
-    ended = simulate(shell, write(SILENT), "--patience", "3", "--json")
+    ended = simulate(shell, write(SILENT), "--patience", "5", "--json")
     assert ended.status == 1
     assert ended.json["seeds"] == 4
     told = {each["seed"]: (each["invariant"], each["text"]) for each in ended.json["violations"]}
     assert told == {
-        1: ("no answer", "it did not end within 3 s"),
+        1: ("no answer", "it did not end within 5 s"),
         2: ("no answer", "its process ended with status 3"),
     }
 

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 REPOSITORY = Path(__file__).parents[2]
+STARTING = 60.0
+"""Seconds in which a program has started, on a machine with ten others to run."""
 
 
 class Program:
@@ -48,7 +50,7 @@ class Program:
     def _read_errors(self) -> None:
         self._errors += self.process.stderr or ()
 
-    def line(self, *, within: float = 15.0) -> str:
+    def line(self, *, within: float = STARTING) -> str:
         """The next line that it prints."""
         try:
             line = self._lines.get(timeout=within)
@@ -76,7 +78,7 @@ class Program:
         """Send it a signal."""
         self.process.send_signal(number)
 
-    def wait(self, *, within: float = 15.0) -> int:
+    def wait(self, *, within: float = STARTING) -> int:
         """Its exit status."""
         status = self.process.wait(within)
         for reader in self._readers:

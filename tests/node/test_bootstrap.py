@@ -13,7 +13,7 @@ import pytest
 
 from meshp2p import Node, PortTaken, StateUnusable, UsageError, capability
 from tests.node.conftest import Start
-from tests.node.processes import Run
+from tests.node.processes import STARTING, Run
 from tests.node.tap import free_port
 from tests.node.waiting import eventually, handles, know_each_other
 
@@ -142,7 +142,7 @@ def test_ten_processes_that_start_at_once_make_one_mesh(run: Run, home: Path) ->
             agent.say("who?")
         return {agent.line() for agent in agents} == {" ".join(sorted(names))}
 
-    eventually(everybody_sees_everybody, within=15)
+    eventually(everybody_sees_everybody, within=STARTING)
     [key] = (home / "state").glob("**/mesh.key")
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
 

@@ -12,7 +12,7 @@ import trio
 
 from meshp2p import AsyncContext, Closed, Context, Node, capability
 from tests.node.conftest import Start
-from tests.node.processes import Run
+from tests.node.processes import STARTING, Run
 from tests.node.tap import free_port
 from tests.node.waiting import eventually, handles, know_each_other, trio_sees
 
@@ -231,7 +231,7 @@ def test_ctrl_c_in_an_async_program_ends_the_call_and_leaves(
             print("interrupted")
         """
     )
-    assert sleeper.began.wait(15)
+    assert sleeper.began.wait(STARTING)
 
     alice.signal(signal.SIGINT)
 
@@ -252,7 +252,7 @@ def test_a_caller_that_dies_cancels_its_calls(start: Start, run: Run) -> None:
         Node("alice").start().call("sleep.trio", timeout=60)
         """
     )
-    assert sleeper.began.wait(15)
+    assert sleeper.began.wait(STARTING)
 
     alice.signal(signal.SIGKILL)
 

@@ -18,8 +18,8 @@ import trio
 
 from meshp2p import Closed, Context, Node, UsageError, capability
 from tests.node.conftest import Start
-from tests.node.processes import Run
-from tests.node.waiting import eventually, handles, know_each_other
+from tests.node.processes import STARTING, Run
+from tests.node.waiting import eventually, handles, know_each_other, trio_was_answered
 
 
 @capability("greet")
@@ -267,7 +267,7 @@ def test_run_forever_ends_at_a_signal_and_leaves(
         print("over")
         """
     )
-    eventually(lambda: handles(alice.members()) == {"alice", "bob"}, within=15)
+    eventually(lambda: handles(alice.members()) == {"alice", "bob"}, within=STARTING)
     eventually(lambda: alice.call("serving"))
 
     server.signal(number)
@@ -301,7 +301,7 @@ def test_a_second_ctrl_c_does_not_wait_for_handlers(start: Start, run: Run) -> N
         print("over")
         """
     )
-    eventually(lambda: handles(alice.members()) == {"alice", "bob"}, within=15)
+    eventually(lambda: handles(alice.members()) == {"alice", "bob"}, within=STARTING)
     threading.Thread(target=lambda: swallow(lambda: alice.call("work")), daemon=True).start()
     assert server.line(within=5) == "working"
     server.signal(signal.SIGINT)
@@ -486,10 +486,8 @@ def test_cancelling_the_whole_trio_scope_leaves_the_mesh(start: Start) -> None:
 
     async def main() -> float:
         with trio.CancelScope() as scope:
-            async with Node("bob"):
-                await trio.to_thread.run_sync(
-                    lambda: eventually(lambda: handles(alice.members()) == {"alice", "bob"})
-                )
+            async with Node("bob") as bob:
+                await trio_was_answered(bob)
                 began = trio.current_time()
                 scope.cancel()
                 await trio.sleep_forever()

@@ -35,6 +35,13 @@ async def trio_sees(node: AsyncNode, many: int) -> None:
             await trio.sleep(_LOOK_EVERY)  # as `eventually` does
 
 
+async def trio_was_answered(node: AsyncNode) -> None:
+    """Until a probe was, so that there is a session: a cancelled node makes none for a goodbye."""
+    with trio.fail_after(5):
+        while not any(member.rtt for member in await node.members()):  # noqa: ASYNC110  # as above
+            await trio.sleep(_LOOK_EVERY)
+
+
 def handles(members: list[Any]) -> set[str]:
     """Who they are."""
     return {member.handle for member in members}
