@@ -35,7 +35,7 @@ from meshp2p.simulation.world import World
 
 NAMES: Final = ("alice", "bob", "carol", "dave", "erin", "frank", "grace")
 _SIZES: Final = ((2, 3, 4, 5, 6, 7), (1, 5, 5, 4, 1, 1))
-_HOSTILE: Final[tuple[Seconds, Seconds]] = (4.0, 12.0)
+_HOSTILE: Final[tuple[Seconds, Seconds]] = (3.0, 12.0)
 """Shortest and longest hostile phase; the short ones are likelier."""
 MOST_STEPS: Final = 400_000
 """Of one run; the longest seen took a tenth."""
@@ -152,7 +152,7 @@ def draw_plan(seed: int) -> Plan:
             duplicate=rng.choice([0.0, 0.01, 0.1]),
         ),
         hostile=hostile,
-        rate=rng.choice([1.0, 4.0, 8.0]),
+        rate=rng.choice([1.0, 3.0, 8.0]),
         charged=rng.random() < _CHARGED,
         schedule=schedule,
     )
