@@ -206,6 +206,21 @@ def test_a_run_waits_for_errands_that_take_long() -> None:
     assert alice.engine.stats()["calls_open"] == 0
 
 
+def test_a_run_waits_for_work_that_nobody_waits_for() -> None:
+    """Who asked has crashed, and its helper still works: no handler runs when rest is judged."""
+    world = World(3)
+    slow = Agent({"add": Handler(function=lambda a, b: a + b, takes=4.0)})
+    alice, bob = world.start("alice"), world.start("bob", agent=slow)
+    world.run_until_quiet()
+    workload = Workload(world)
+    workload.plan((Errand(world.elapsed, "alice", "add", "bob", 1, "", 5.0, cancelled=False),))
+    world.run_for(0.5)
+    world.crash(alice, silent=True)
+    assert bob.engine.stats()["handlers_running"] == 1
+    workload.finish()
+    assert bob.engine.stats()["handlers_running"] == 0
+
+
 def test_an_engine_that_breaks_a_promise_is_found() -> None:
     """The violation names the promise, the member, the moment and the seed."""
     broken = _first_violation(Hasty)
