@@ -29,8 +29,6 @@ _CANCELLED: Final = 0.05
 _PATIENCE: Final[tuple[Seconds, ...]] = (0.2, 5.0)
 LONGEST: Final[Seconds] = 8.0
 """After so long whatever was begun has ended, one way or the other."""
-_AFTERWARDS: Final[Seconds] = 1.0
-"""For what comes too late, or should not come any more."""
 _LOOK_EVERY: Final[Seconds] = 0.2
 
 
@@ -197,8 +195,12 @@ class Workload:
 
     # --- the end -------------------------------------------------------------------
 
-    def finish(self) -> None:
-        """Let time pass until all that was begun has ended, or must have, and a bit longer."""
+    def finish(self, longer: Seconds = 1.0) -> None:
+        """Let time pass until all that was begun has ended, or must have.
+
+        Args:
+            longer: And so much for what comes late, or should not come any more.
+        """
         ends = self.world.now + LONGEST
         waiting = self._begun
         while self.world.now < ends:
@@ -206,7 +208,7 @@ class Workload:
             if not waiting and not any(map(_is_busy, self.world.running)):
                 break
             self.world.run_for(_LOOK_EVERY)
-        self.world.run_for(min(_AFTERWARDS, max(ends - self.world.now, 0.0)))
+        self.world.run_for(min(longer, max(ends - self.world.now, 0.0)))
 
     def check(self) -> None:
         """Everything has ended, and what was answered is right.
