@@ -188,6 +188,17 @@ def test_a_run_ends_soon_after_its_last_errand() -> None:
     assert quiet.simulated_seconds < plan.hostile + LONGEST
 
 
+def test_the_calm_lasts_as_long_as_what_kept_packets_back() -> None:
+    """Whoever was cut off hears only then that connections were closed; nobody is judged before."""
+    plan = _plan_with()
+    cut = Timed(0.5, faults.Cut((("*", "alice"),)), plan.hostile)
+    quiet, echoing = run_plan(plan), run_plan(attrs.evolve(plan, schedule=Schedule((cut,))))
+    assert quiet.violation is None
+    assert echoing.violation is None
+    assert quiet.simulated_seconds < plan.hostile + 2.5
+    assert echoing.simulated_seconds > 2 * plan.hostile - 0.5
+
+
 def test_a_run_waits_for_errands_that_take_long() -> None:
     """A call that is under way when the calm begins ends before it is judged."""
     world = World(3)
