@@ -1,12 +1,12 @@
 """Members that accuse everybody in every datagram, under valid signatures, get nobody buried.
 
 Seven nodes; one or two of them say with each datagram that somebody else did not answer, and
-change something in every tenth: a name, a number, a signature. As long as the accused is there
+forge something in every tenth: a name, a farewell, a signature. As long as the accused is there
 and refutes, nobody honest believes in its death.
 
 Default seeds: 0:10.
-Last results: 10 seeds, all promises kept; 0.26 node-hours; accusations 100 (most 325);
-    suspicions of the honest 87.5 (most 337).
+Last results: 10 seeds, all promises kept; 0.26 node-hours; accusations 100 (most 360);
+    suspicions of the honest 79 (most 396).
 """
 
 from __future__ import annotations

@@ -22,7 +22,21 @@ from meshp2p.engine import Engine
 from meshp2p.ids import Seconds
 from meshp2p.simulation.charges import Charges
 from meshp2p.simulation.drawing import draw_schedule, told_at_least, without_founder
-from meshp2p.simulation.faults import ClockJump, Schedule, Skew
+from meshp2p.simulation.faults import (
+    Bandwidth,
+    BurstyLoss,
+    ClockJump,
+    Cut,
+    Delay,
+    Hold,
+    Loss,
+    Mtu,
+    Nat,
+    Partition,
+    Schedule,
+    Skew,
+    Stall,
+)
 from meshp2p.simulation.happening import Violation
 from meshp2p.simulation.invariants import look_at_rest, watch_all
 from meshp2p.simulation.invariants.rest import ViewsAgree
@@ -30,12 +44,12 @@ from meshp2p.simulation.liars import Liar
 from meshp2p.simulation.links import Conditions
 from meshp2p.simulation.menu import LIES
 from meshp2p.simulation.witness import START
-from meshp2p.simulation.workload import Workload, draw_agent, draw_errands
+from meshp2p.simulation.workload import LONGEST, Workload, draw_agent, draw_errands
 from meshp2p.simulation.world import World
 
 NAMES: Final = ("alice", "bob", "carol", "dave", "erin", "frank", "grace")
 _SIZES: Final = ((2, 3, 4, 5, 6, 7), (1, 5, 5, 4, 1, 1))
-_HOSTILE: Final[tuple[Seconds, Seconds]] = (4.0, 12.0)
+_HOSTILE: Final[tuple[Seconds, Seconds]] = (3.0, 12.0)
 """Shortest and longest hostile phase; the short ones are likelier."""
 MOST_STEPS: Final = 400_000
 """Of one run; the longest seen took a tenth."""
@@ -43,6 +57,9 @@ _CALM_WITHIN: Final[Seconds] = 120.0
 _RENEWED_WITHIN: Final[Seconds] = 65.0
 """After a clock was set right: shells look once a minute whether to renew a credential."""
 _LOOK_EVERY: Final[Seconds] = 0.5
+_ON_THE_WAY: Final = (Bandwidth, BurstyLoss, Cut, Delay, Hold, Loss, Mtu, Nat, Partition, Stall)
+"""Faults that keep packets from whom they are for."""
+_SHORTEST_CALM: Final[Seconds] = 1.0
 _TOGETHER: Final = 0.7
 """Share of meshes whose nodes all start at the same moment."""
 _CHARGED: Final = 0.2
@@ -152,7 +169,7 @@ def draw_plan(seed: int) -> Plan:
             duplicate=rng.choice([0.0, 0.01, 0.1]),
         ),
         hostile=hostile,
-        rate=rng.choice([1.0, 4.0, 8.0]),
+        rate=rng.choice([1.0, 3.0, 8.0]),
         charged=rng.random() < _CHARGED,
         schedule=schedule,
     )
@@ -246,7 +263,7 @@ def _play(world: World, plan: Plan, scenario: str) -> None:
         _let_clocks_be_noticed(world)
     look_at_rest(each for each in watched if isinstance(each, ViewsAgree))
     world.calm(_CALM_WITHIN)
-    workload.finish()
+    workload.finish(_echo(plan))
     look_at_rest(watched)
     workload.check()
 
@@ -257,6 +274,20 @@ def _end_trouble(world: World) -> None:
     for node in world.running:
         while node.is_paused:
             node.resume()
+
+
+def _echo(plan: Plan) -> Seconds:
+    """How long a connection may take to learn of its end, once packets travel again.
+
+    A side that closed it meanwhile repeats that after pauses that double, so that the last
+    one is about as long as the trouble was.
+    """
+    lengths = [
+        min(each.until, plan.hostile) - each.at
+        for each in plan.schedule.faults
+        if isinstance(each.fault, _ON_THE_WAY)
+    ]
+    return min(_SHORTEST_CALM + sum(length for length in lengths if length > 0), LONGEST)
 
 
 def _let_clocks_be_noticed(world: World) -> None:

@@ -29,8 +29,6 @@ _CANCELLED: Final = 0.05
 _PATIENCE: Final[tuple[Seconds, ...]] = (0.2, 5.0)
 LONGEST: Final[Seconds] = 8.0
 """After so long whatever was begun has ended, one way or the other."""
-_AFTERWARDS: Final[Seconds] = 1.0
-"""For what comes too late, or should not come any more."""
 _LOOK_EVERY: Final[Seconds] = 0.2
 
 
@@ -45,7 +43,7 @@ class Errand:
         number: What it is about.
         key: Of a call that must run once; empty for others.
         timeout: Of a call.
-        cancelled: Whether it is given up at once.
+        cancelled: Whether a call is given up at once.
     """
 
     at: Seconds
@@ -116,6 +114,12 @@ class _Begun:
         return self.node.life == self.life and not over
 
 
+def _is_busy(node: Node) -> bool:
+    """Whether it still works or asks for somebody, who may be gone."""
+    stats = node.engine.stats()
+    return bool(stats["calls_open"] or stats["handlers_running"])
+
+
 @attrs.define(eq=False)
 class Workload:
     """Runs errands in a world, and knows afterwards what must have become of them.
@@ -150,6 +154,7 @@ class Workload:
 
     def _begin(self, node: Node, errand: Errand) -> None:
         number, wait = errand.number, errand.timeout
+        pending: Pending | None
         match errand.what:
             case "auction":
                 pending = self._hold(node, errand)
@@ -158,15 +163,15 @@ class Workload:
                 pending = self._call_vote(node, errand)
                 self._votes.append(pending)
             case "message":
-                pending = node.call(f"@{errand.whom}", number, timeout=wait)
-                self._keep(node, errand, pending, [errand.whom, number])
+                asked = node.call(f"@{errand.whom}", number, timeout=wait)
+                pending = self._keep(node, errand, asked, [errand.whom, number])
             case "charge":
-                pending = node.call("charge", number, timeout=wait, key=errand.key)
-                self._keep(node, errand, pending, None if errand.key else number)
+                asked = node.call("charge", number, timeout=wait, key=errand.key)
+                pending = self._keep(node, errand, asked, None if errand.key else number)
             case _:
-                pending = node.call(errand.what, number, 1, timeout=wait)
-                self._keep(node, errand, pending, number + 1)
-        if not errand.cancelled:
+                asked = node.call(errand.what, number, 1, timeout=wait)
+                pending = self._keep(node, errand, asked, number + 1)
+        if pending is not None:
             self._begun.append(_Begun(node, node.life, pending))
 
     def _call_vote(self, caller: Node, errand: Errand) -> Pending:
@@ -178,21 +183,32 @@ class Workload:
         work = ("charge", errand.number) if errand.key else ("add", errand.number, 1)
         return self.world.auction(owner, *work, deadline=_AUCTION, key=errand.key)
 
-    def _keep(self, node: Node, errand: Errand, pending: Pending, expected: object) -> None:
+    def _keep(
+        self, node: Node, errand: Errand, pending: Pending, expected: object
+    ) -> Pending | None:
+        """Look at the answer when all is over; None if it was given up at once."""
         if errand.cancelled:
             node.cancel(pending)
-        else:
-            self._asked.append((node, node.life, pending, expected))
+            return None
+        self._asked.append((node, node.life, pending, expected))
+        return pending
 
     # --- the end -------------------------------------------------------------------
 
-    def finish(self) -> None:
-        """Let time pass until all that was begun has ended, or must have, and a bit longer."""
+    def finish(self, longer: Seconds = 1.0) -> None:
+        """Let time pass until all that was begun has ended, or must have.
+
+        Args:
+            longer: And so much for what comes late, or should not come any more.
+        """
         ends = self.world.now + LONGEST
         waiting = self._begun
-        while self.world.now < ends and (waiting := [each for each in waiting if each.is_open]):
+        while self.world.now < ends:
+            waiting = [each for each in waiting if each.is_open]
+            if not waiting and not any(map(_is_busy, self.world.running)):
+                break
             self.world.run_for(_LOOK_EVERY)
-        self.world.run_for(min(_AFTERWARDS, max(ends - self.world.now, 0.0)))
+        self.world.run_for(min(longer, max(ends - self.world.now, 0.0)))
 
     def check(self) -> None:
         """Everything has ended, and what was answered is right.

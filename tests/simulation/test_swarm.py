@@ -188,6 +188,17 @@ def test_a_run_ends_soon_after_its_last_errand() -> None:
     assert quiet.simulated_seconds < plan.hostile + LONGEST
 
 
+def test_the_calm_lasts_as_long_as_what_kept_packets_back() -> None:
+    """Whoever was cut off hears only then that connections were closed; nobody is judged before."""
+    plan = _plan_with()
+    cut = Timed(0.5, faults.Cut((("*", "alice"),)), plan.hostile)
+    quiet, echoing = run_plan(plan), run_plan(attrs.evolve(plan, schedule=Schedule((cut,))))
+    assert quiet.violation is None
+    assert echoing.violation is None
+    assert quiet.simulated_seconds < plan.hostile + 2.5
+    assert echoing.simulated_seconds > 2 * plan.hostile - 0.5
+
+
 def test_a_run_waits_for_errands_that_take_long() -> None:
     """A call that is under way when the calm begins ends before it is judged."""
     world = World(3)
@@ -204,6 +215,21 @@ def test_a_run_waits_for_errands_that_take_long() -> None:
     workload.check()
     assert world.coverage["work.answered"] == 1
     assert alice.engine.stats()["calls_open"] == 0
+
+
+def test_a_run_waits_for_work_that_nobody_waits_for() -> None:
+    """Who asked has crashed, and its helper still works: no handler runs when rest is judged."""
+    world = World(3)
+    slow = Agent({"add": Handler(function=lambda a, b: a + b, takes=4.0)})
+    alice, bob = world.start("alice"), world.start("bob", agent=slow)
+    world.run_until_quiet()
+    workload = Workload(world)
+    workload.plan((Errand(world.elapsed, "alice", "add", "bob", 1, "", 5.0, cancelled=False),))
+    world.run_for(0.5)
+    world.crash(alice, silent=True)
+    assert bob.engine.stats()["handlers_running"] == 1
+    workload.finish()
+    assert bob.engine.stats()["handlers_running"] == 0
 
 
 def test_an_engine_that_breaks_a_promise_is_found() -> None:
