@@ -169,10 +169,19 @@ class Campaign:
             for seed in entry.asked:
                 yield RunSeed(entry.word, seed, self.pictures if self._is_alone else NO_PICTURES)
         while self._goes_on():
-            entry = min(self.entries, key=self._share)
+            entry = self.next_entry()
             self._spent[entry.word] = self._spent.get(entry.word, 0.0) + _cost(entry)
             yield RunSeed(entry.word, entry.then)
             entry.then += 1
+
+    def next_entry(self) -> Entry:
+        """Whose turn it is for a further seed: of those that end in time, if there are any.
+
+        Otherwise one process would be busy with a large mesh while all others are done.
+        """
+        left = self.limits.seconds - self.seconds
+        in_time = [entry for entry in self.entries if _cost(entry) <= left]
+        return min(in_time or self.entries, key=self._share)
 
     def _goes_on(self) -> bool:
         return self.seconds < self.limits.seconds or self.total.seeds < self.limits.seeds

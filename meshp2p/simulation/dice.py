@@ -45,7 +45,8 @@ def entropy(*names: object) -> Callable[[int], bytes]:
 
 _MASK: Final = (1 << 64) - 1
 _GOLDEN: Final = 0x9E3779B97F4A7C15
-_MIX: Final = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
+_FIRST_MIX: Final = 0xBF58476D1CE4E5B9
+_SECOND_MIX: Final = 0x94D049BB133111EB
 _FRACTION: Final = float(1 << 53)
 
 
@@ -65,6 +66,6 @@ class Draws:
     def at(self, number: int) -> float:
         """Draw of that number: the same in every process and whatever was drawn before."""
         mixed = (self._key + number * _GOLDEN) & _MASK
-        mixed = ((mixed ^ (mixed >> 30)) * _MIX[0]) & _MASK
-        mixed = ((mixed ^ (mixed >> 27)) * _MIX[1]) & _MASK
+        mixed = ((mixed ^ (mixed >> 30)) * _FIRST_MIX) & _MASK
+        mixed = ((mixed ^ (mixed >> 27)) * _SECOND_MIX) & _MASK
         return ((mixed ^ (mixed >> 31)) >> 11) / _FRACTION

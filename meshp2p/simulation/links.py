@@ -148,24 +148,22 @@ class Links:
             way.conditions = self._special.get(link, self._usual)
             way.rules = tuple(rule for rule in self._rules if rule.concerns(link))
 
-    def _way(self, link: Link) -> _Way:
-        way = self._ways.get(link)
-        if way is None:
-            draws = Draws(self._seed, link)
-            way = self._ways[link] = _Way(link, draws, self._usual, ())
-            way.conditions = self._special.get(link, self._usual)
-            way.rules = tuple(rule for rule in self._rules if rule.concerns(link))
+    def _new_way(self, link: Link) -> _Way:
+        conditions = self._special.get(link, self._usual)
+        rules = tuple(rule for rule in self._rules if rule.concerns(link))
+        way = self._ways[link] = _Way(link, Draws(self._seed, link), conditions, rules)
         return way
 
     # --- holding -----------------------------------------------------------------
 
     def hold(self, link: Link) -> None:
         """Keep everything that is sent until `release`; holds nest."""
-        self._way(link).held += 1
+        way = self._ways.get(link) or self._new_way(link)
+        way.held += 1
 
     def release(self, link: Link) -> None:
         """Undo one `hold`; what was kept goes on its way, in its order."""
-        way = self._way(link)
+        way = self._ways[link]
         way.held -= 1
         if not way.held:
             kept, way.kept = way.kept, []
@@ -176,7 +174,7 @@ class Links:
 
     def send_datagram(self, link: Link, deliver: Act, size: int = 0) -> None:
         """Perhaps deliver, perhaps twice, after the link's delay."""
-        way = self._way(link)
+        way = self._ways.get(link) or self._new_way(link)
         number = way.datagrams = way.datagrams + 1
         fate = self._fate(way, "datagram", number, size)
         if fate is None:
@@ -208,7 +206,7 @@ class Links:
 
     def _send_next(self, lane: Lane) -> None:
         """Send what waits on a lane, up to the first that is held or lost."""
-        way = self._way(lane.link)
+        way = self._ways.get(lane.link) or self._new_way(lane.link)
         while lane.waiting:
             if way.held:
                 self.coverage["hold"] += 1

@@ -46,25 +46,28 @@ class _WatchedAead:
     """An `Aead` that reports."""
 
     def __init__(self, inner: Aead, box: Box, misuse: Callable[[str], None]) -> None:
-        self._inner = inner
-        self._box = box
+        self._seal = inner.seal
+        self._open = inner.open
+        self._sealed = box.sealed
+        self._opened = box.opened
+        self._key = box.key
         self._misuse = misuse
 
     def seal(self, nonce: bytes, plaintext: bytes, aad: bytes | None) -> bytes:
         """See `Aead.seal`."""
         said = hash((plaintext, aad))
-        if self._box.sealed.setdefault(nonce, said) != said:
-            self._misuse(f"sealed two texts with key {self._box.key[:_KEY_SHOWN].hex()}, one nonce")
-        return self._inner.seal(nonce, plaintext, aad)
+        if self._sealed.setdefault(nonce, said) != said:
+            self._misuse(f"sealed two texts with key {self._key[:_KEY_SHOWN].hex()}, one nonce")
+        return self._seal(nonce, plaintext, aad)
 
     def open(self, nonce: bytes, ciphertext: bytes, aad: bytes | None) -> bytes:
         """See `Aead.open`."""
-        plaintext = self._inner.open(nonce, ciphertext, aad)
+        plaintext = self._open(nonce, ciphertext, aad)
         if aad is not None and len(aad) == _TRANSCRIPT:
             return plaintext  # a copy of a handshake draws the same answer again, or none
-        if nonce in self._box.opened:
-            self._misuse(f"opened one packet twice, key {self._box.key[:_KEY_SHOWN].hex()}")
-        self._box.opened.add(nonce)
+        if nonce in self._opened:
+            self._misuse(f"opened one packet twice, key {self._key[:_KEY_SHOWN].hex()}")
+        self._opened.add(nonce)
         return plaintext
 
 
