@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from meshp2p.config import lan
 from meshp2p.simulation import ALIVE, DEAD, World
+from meshp2p.simulation.acquaintance import acquaint
 from meshp2p.simulation.faults import Crash, Hold, Loss
 from meshp2p.simulation.happening import Violation
+from meshp2p.simulation.invariants import watch_all
 from meshp2p.simulation.links import Conditions
 
 HOUR = 3_600.0
@@ -149,3 +152,18 @@ def test_who_started_with_a_wrong_clock_joins_once_it_is_right(off: float) -> No
         world.run_for(20.0)
         assert alice.sees(bob) == DEAD
     world.run_until_quiet(90.0)
+
+
+def test_nodes_may_know_each_other_at_once() -> None:
+    """As if they had joined: they agree, keep every promise, and notice who falls silent."""
+    world = World(0, lan())
+    watch_all(world)
+    people = [world.start(name, seeds=()) for name in ("alice", "bob", "carol", "dave")]
+    world.run_for(0.1)
+    assert all(person.handles == {person.name} for person in people)
+    acquaint(world, people)
+    assert world.is_quiet()
+    assert world.elapsed < 1.0
+    world.crash(people[1], silent=True)
+    world.run_for(30.0)
+    assert all("bob" not in person.handles for person in people if person.is_running)

@@ -14,6 +14,7 @@ from meshp2p.consensus.lot import Lot
 from meshp2p.engine import Engine
 from meshp2p.gossip.own import OwnRecord
 from meshp2p.gossip.probe import Probe
+from meshp2p.gossip.swim import Swim
 from meshp2p.gossip.timers import Timers
 from meshp2p.gossip.view import View
 from meshp2p.ids import NodeId, Seconds
@@ -23,6 +24,11 @@ from meshp2p.wire import limits
 
 Size: TypeAlias = tuple[str, int, int]
 """Of what, how much is held, and the bound."""
+
+
+def swim_of(engine: Engine) -> Swim:
+    """Its membership."""
+    return engine._swim
 
 
 def view_of(engine: Engine) -> View:
