@@ -3,7 +3,7 @@
     python -m benchmarks.simulation [--sizes 10 100] [--seconds 20] [--seeds 10] [--json]
 
 Figures are CPU time of one process. "x real time" is virtual seconds per CPU second with
-every member knowing every other; from 200 on they are introduced instead of joining. 1,000 are asked for.
+every member knowing every other; from 200 on they are introduced instead of joining.
 """
 
 from __future__ import annotations
