@@ -137,8 +137,9 @@ class Streams:
             if other.is_live:
                 sent = (piece, number)
                 other.process.feed(lambda engine, now: self._read(engine, end, other, sent, now))
-            elif not other.node.has_power and end.is_live:
-                world.after(_RESEND, deliver)
+            elif not other.node.has_power:
+                if end.is_live:
+                    world.after(_RESEND, deliver)
             elif other.process.has_ended:  # a kernel that knows no such connection
                 lane = Lane((other.node.name, end.node.name))
                 world.links.send_in_order(lane, lambda: self._tell_closed(end, "connection reset"))

@@ -342,9 +342,9 @@ async def test_faults_happen_at_their_hours(sim: Simulation) -> None:
         Timed(4.0, Stall("carol"), 4.5),
         Timed(5.0, Slow("alice", 0.001), 8.0),
         Timed(5.0, ClockJump("carol", 100.0), 8.0),
-        Timed(6.0, BurstyLoss(), 9.0),
+        Timed(6.0, BurstyLoss(turns_bad=0.3), 9.0),
         Timed(6.0, Reorder(share=0.3, by=Uniform(0.01, 0.1)), 9.0),
-        Timed(6.0, Mtu(size=100), 9.0),
+        Timed(8.5, Mtu(size=50), 9.0),
         Timed(9.0, Hold((("alice", "bob"),)), 9.5),
         Timed(10.0, FullDisk("alice")),
     )
