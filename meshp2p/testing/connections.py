@@ -247,8 +247,8 @@ class VirtualStream:
         self.process.forget(self)
         peer = self.peer
         for word in words:
-            if peer is None or self._read_end:
-                break  # the other end is closed already
+            if peer is None or self._read_end or self._broken:
+                break  # the other end is closed already, or gone
             last = peer.reset if word == "reset" else peer.end
             self.process.machine.internet.send_segment(self, last, 0)
         self._reading.wake()

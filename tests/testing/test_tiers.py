@@ -20,7 +20,7 @@ import attrs
 import pytest
 import trio
 
-from meshp2p import MeshError, Node, capability
+from meshp2p import Bid, MeshError, Node, Offer, capability
 from meshp2p.ids import Address
 from meshp2p.simulation import Conditions, World
 from meshp2p.simulation.faults import BurstyLoss, Crash, Delay, Hold, Partition, Timed
@@ -29,7 +29,7 @@ from meshp2p.simulation.happening import Happening
 from meshp2p.simulation.latency import Exponential
 from meshp2p.simulation.pending import Pending
 from meshp2p.simulation.witness import START, Witness
-from meshp2p.testing import Simulation, run
+from meshp2p.testing import Agent, Simulation, run
 
 PEOPLE = ("alice", "bob", "carol")
 PORT = 6374
@@ -44,6 +44,7 @@ FAULTS = (
     Timed(11.0, Delay(Exponential(0.05)), 13.0),
     Timed(14.0, Hold((("alice", "carol"),)), 14.3),
     Timed(14.5, Crash("alice", disk="kept"), 14.6),
+    Timed(16.0, Crash("carol", silent=True), 16.2),
 )
 CALLS = (
     (1.0, "alice", "@bob/double", 21),
@@ -53,8 +54,12 @@ CALLS = (
     (8.0, "alice", "@carol/double", 5),  # behind the partition
     (9.9, "alice", "@carol/ponder", 1),  # carol's machine dies meanwhile
     (13.6, "carol", "@bob/double", 6),
+    (15.99, "alice", "@carol/double", 8),  # on its way when carol's machine dies
     (17.0, "bob", "double", 7),
 )
+AUCTIONS = ((1.7, "bob"), (18.0, "bob"))
+THINKS = 0.002
+"""Seconds that bidders on the heap take."""
 TIMEOUT = 3.0
 PONDERS = 0.5
 
@@ -124,7 +129,14 @@ def make_node(name: str) -> Node:
 
     seeds = [] if name == "alice" else [f"127.0.0.1:{PORT}"]
     able = [double, ponder]
-    return Node(name, capabilities=able, bind=f"127.0.0.1:{PORT}", discovery=(), seeds=seeds)
+    node = Node(name, capabilities=able, bind=f"127.0.0.1:{PORT}", discovery=(), seeds=seeds)
+
+    @node.on_bid("*")
+    async def bid(_: Offer) -> Bid:
+        await trio.sleep(THINKS)
+        return Bid()
+
+    return node
 
 
 def on_trio(seed: int) -> Life:
@@ -141,6 +153,8 @@ def on_trio(seed: int) -> Life:
         async with trio.open_nursery() as nursery:
             for number in range(len(CALLS)):
                 nursery.start_soon(make_call, sim, life.ends, number)
+            for at, owner in AUCTIONS:
+                nursery.start_soon(hold_auction, sim[owner], at)
             for at in LOOKS:
                 await trio.sleep_until(START + at)
                 running = [each for each in sim.agents.values() if each.is_running]
@@ -162,6 +176,13 @@ async def make_call(sim: Simulation, ends: dict[int, tuple[float, str]], number:
     ends[number] = sim.now, text
 
 
+async def hold_auction(owner: Agent, at: float) -> None:
+    """One auction, and the work that is awarded."""
+    await trio.sleep_until(START + at)
+    award = await owner.auction("double", 1, close_after=0.3, timeout=10)
+    assert await award.result() == 2
+
+
 # --- engines on the heap ----------------------------------------------------------------
 
 
@@ -181,6 +202,7 @@ def on_the_heap(seed: int, starts: dict[str, float]) -> Life:
     agenda: list[tuple[float, Callable[[], object]]] = [
         *((starts[name], lambda name=name: start(world, name)) for name in PEOPLE),
         *((each[0], lambda n=n: begin_call(world, pending, n)) for n, each in enumerate(CALLS)),
+        *((at, lambda o=owner: hold_auction_there(world, o)) for at, owner in AUCTIONS),
         *((at, lambda: look(world, life)) for at in LOOKS),
     ]
     for at, act in sorted(agenda, key=lambda each: each[0]):
@@ -204,6 +226,11 @@ def begin_call(world: World, pending: dict[int, Pending], number: int) -> None:
     """One call."""
     _, caller, target, value = CALLS[number]
     pending[number] = world[caller].call(target, value, timeout=TIMEOUT)
+
+
+def hold_auction_there(world: World, owner: str) -> None:
+    """One auction."""
+    world.auction(world[owner], "double", 1, close_after=0.3, deadline=10.0)
 
 
 def look(world: World, life: Life) -> None:
