@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -160,7 +161,15 @@ class VirtualStream:
 
         Over unread bytes a reset follows, as from Linux: the other end's writes fail then.
         """
-        self._leave(*("end", "reset")[: 2 if self._arrived else 1])
+        peer, after, unread = self.peer, self.process.machine.internet.after, bool(self._arrived)
+
+        def end() -> None:
+            if peer is not None:
+                peer.end()
+                if unread:
+                    after(_RESET, peer.reset_after_end)
+
+        self._leave(end)
 
     # --- as the network sees it ----------------------------------------------------
 
@@ -231,25 +240,23 @@ class VirtualStream:
     def crash(self, *, silent: bool) -> None:
         """Its process is gone; a kernel that lives on closes what it had open."""
         if silent:
-            self._leave()
+            self._leave(None)
         else:
             self.close()
 
     def reject(self) -> None:
         """It stood, but nobody will ever accept it."""
-        self._leave("reset")
+        self._leave(None if self.peer is None else self.peer.reset)
 
-    def _leave(self, *words: str) -> None:
+    def _leave(self, last: Callable[[], None] | None) -> None:
+        """Close; `last` is what the other end hears, unless it is closed already, or gone."""
         if not self.is_open:
             return
         self.is_open = False
         self._arrived.clear()
         self.process.forget(self)
-        peer = self.peer
-        for word in words:
-            if peer is None or self._read_end or self._broken:
-                break  # the other end is closed already, or gone
-            last = peer.reset if word == "reset" else peer.end
+        is_heard = self.peer is not None and not (self._read_end or self._broken)
+        if last is not None and is_heard:
             self.process.machine.internet.send_segment(self, last, 0)
         self._reading.wake()
         self._writing.wake()
