@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import inf
 from random import Random
 from typing import Final
@@ -27,7 +27,7 @@ from meshp2p.simulation.happening import Violation
 from meshp2p.simulation.invariants import look_at_rest, watch_all
 from meshp2p.simulation.liars import Liar
 from meshp2p.simulation.links import Conditions
-from meshp2p.simulation.menu import MENU
+from meshp2p.simulation.menu import MENU, Entry
 from meshp2p.simulation.witness import START
 from meshp2p.simulation.workload import LONGEST, Workload, draw_agent, draw_errands
 from meshp2p.simulation.world import World
@@ -135,17 +135,29 @@ def draw_plan(seed: int) -> Plan:
         hostile=hostile,
         rate=rng.choice([1.0, 4.0, 8.0]),
         charged=rng.random() < _CHARGED,
-        schedule=_draw_schedule(rng, names, max(starts), hostile),
+        schedule=draw_schedule(rng, names, max(starts), hostile),
     )
 
 
-def _draw_schedule(
-    rng: Random, names: tuple[str, ...], begins: Seconds, hostile: Seconds
+def draw_schedule(
+    rng: Random,
+    names: tuple[str, ...],
+    begins: Seconds,
+    hostile: Seconds,
+    menu: Mapping[str, Entry] = MENU,
 ) -> Schedule:
-    able = [kind for kind, entry in MENU.items() if entry.least <= len(names)]
+    """Up to five kinds of faults, each a few times.
+
+    Args:
+        names: Whom they may befall.
+        begins: The first moment at which one may begin, in seconds after the world's start.
+        hostile: The last one.
+        menu: The kinds to choose from.
+    """
+    able = [kind for kind, entry in menu.items() if entry.least <= len(names)]
     drawn: list[Timed] = []
-    for kind in rng.sample(able, rng.randint(0, _MOST_KINDS)):
-        entry = MENU[kind]
+    for kind in rng.sample(able, min(rng.randint(0, _MOST_KINDS), len(able))):
+        entry = menu[kind]
         for _ in range(rng.choice([1, 1, 2, 4])):
             at = rng.uniform(begins, hostile)
             shortest, longest = entry.lasts
