@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -181,7 +182,7 @@ class Internet(Troubles):
         elif target is not None:
             sent = _Sent(sender, data, to, *routed, number)
             link = (name, target.name)
-            self.links.send_datagram(link, lambda: self._arrives(sent, target), len(data))
+            self.links.send_datagram(link, partial(self._arrives, sent, target), len(data))
 
     def _arrives(self, sent: _Sent, target: VirtualMachine) -> None:
         if not target.has_power:
