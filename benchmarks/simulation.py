@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from meshp2p import capability
+from meshp2p import Node, capability
 from meshp2p.config import lan
 from meshp2p.identity.keys import Crypto, OpenSSL
 from meshp2p.simulation import Conditions, World
@@ -30,6 +30,7 @@ from meshp2p.testing import run
 _FIVE: Final = NAMES[:5]
 _MINUTE: Final = 60.0
 _LOSS: Final = 0.05
+_USERS_SEEDS: Final = 200
 _QUIET_WITHIN: Final = 300.0
 _TOO_MANY: Final = 200
 """Members whose joining one by one takes longer to compute than anybody waits."""
@@ -124,6 +125,28 @@ def trio_seed(seed: int) -> float:
     return (time.process_time() - began) * 1e3
 
 
+async def _ten_seconds(sim: Any) -> None:  # noqa: ANN401  # meshp2p.testing's simulation
+    alice, bob, carol = await sim.start(3, lambda name: Node(name, capabilities=[double]))
+    sim.link(alice, bob).set(loss=_LOSS, delay="5-80ms")
+    assert await alice.call("@bob/double", 21) == 42  # noqa: PLR2004  # twice 21
+    await (await carol.auction("double", 1)).result()
+    sim.partition([alice], [bob, carol])
+    await sim.run_for(3)
+    sim.heal()
+    await sim.crash(bob)
+    await sim.run_for(3)
+    await sim.restart(bob)
+    await sim.run_for(3)
+    await sim.calm()
+
+
+def users_seeds(seeds: int) -> float:
+    """What a user's test costs: three agents, ten seconds, all kinds of trouble; in s."""
+    began = time.process_time()
+    run(_ten_seconds, seeds=seeds)
+    return time.process_time() - began
+
+
 def each(act: Callable[[], object], times: int = 2_000) -> float:
     """Microseconds that one takes, at best of five rounds."""
     rounds = []
@@ -161,6 +184,9 @@ def measure(sizes: list[int], seconds: float, seeds: int) -> dict[str, Any]:
         ),
         "ms a seed, five nodes, 60 s, trio": round(
             statistics.median(trio_seed(seed) for seed in range(seeds)), 1
+        ),
+        f"s for {_USERS_SEEDS} seeds, three agents, ten seconds, trio": round(
+            users_seeds(_USERS_SEEDS), 1
         ),
         "pieces": pieces(),
     }

@@ -172,9 +172,10 @@ class Streams:
     # --- writing -------------------------------------------------------------
 
     def write_dirty(self) -> None:
-        """Write what the engine has bytes for. Never waits."""
+        """Write what the engine has bytes for, in its order. Never waits."""
         while self.dirty:
-            number, _ = self.dirty.popitem()
+            number = next(iter(self.dirty))
+            del self.dirty[number]
             stream = self._streams.get(number)
             if stream is not None and not stream.blocked:
                 self._write(stream)

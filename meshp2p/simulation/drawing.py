@@ -6,6 +6,7 @@ and nobody else, so whoever starts or comes back must find one of them there.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import inf
 from random import Random
 from typing import Final
@@ -14,7 +15,7 @@ import attrs
 
 from meshp2p.ids import Seconds
 from meshp2p.simulation.faults import Crash, CrashAtWrite, Leave, Schedule, Timed
-from meshp2p.simulation.menu import MENU
+from meshp2p.simulation.menu import MENU, Entry
 
 _MOST_KINDS: Final = 5
 _TIMES: Final = (1, 1, 2, 4)
@@ -23,25 +24,35 @@ _AT_ONCE: Final = 0.3
 
 
 def draw_schedule(
-    rng: Random, names: tuple[str, ...], begins: Seconds, hostile: Seconds
+    rng: Random,
+    names: tuple[str, ...],
+    begins: Seconds,
+    hostile: Seconds,
+    menu: Mapping[str, Entry] = MENU,
 ) -> Schedule:
-    """A few kinds of faults between two moments, each kind once or a few times."""
+    """A few kinds of faults between two moments, each kind once or a few times.
+
+    Args:
+        names: Whom they may befall.
+        begins: In seconds after the world's start, as `hostile`, after which none begins.
+        menu: The kinds to choose from.
+    """
     bad = rng.uniform(begins, hostile)
     drawn: list[Timed] = []
-    for kind in _draw_kinds(rng, len(names)):
-        entry = MENU[kind]
+    for kind in _draw_kinds(rng, len(names), menu):
+        entry = menu[kind]
         for _ in range(rng.choice(_TIMES)):
             at = bad if rng.random() < _AT_ONCE else rng.uniform(begins, hostile)
             drawn.append(Timed(round(at, 3), entry.dish(rng, names), entry.end(rng, at)))
     return _in_order(drawn)
 
 
-def _draw_kinds(rng: Random, nodes: int) -> list[str]:
+def _draw_kinds(rng: Random, nodes: int, menu: Mapping[str, Entry]) -> list[str]:
     """Different kinds of faults that so many nodes survive, the frequent ones likelier.
 
     Source: Efraimidis and Spirakis, "Weighted random sampling with a reservoir" (2006).
     """
-    able = {kind: entry for kind, entry in MENU.items() if entry.least <= nodes}
+    able = {kind: entry for kind, entry in menu.items() if entry.least <= nodes}
     drawn = sorted(able, key=lambda kind: rng.random() ** (1.0 / able[kind].often))
     return drawn[len(drawn) - rng.randint(0, _MOST_KINDS) :]
 

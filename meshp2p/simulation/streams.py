@@ -140,8 +140,9 @@ class Streams:
         world = self._world
         if other.is_live:
             other.process.feed(partial(self._read, end, other, sent))
-        elif not other.node.has_power and end.is_live:
-            world.after(_RESEND, self._deliver, end, other, sent)
+        elif not other.node.has_power:
+            if end.is_live:
+                world.after(_RESEND, self._deliver, end, other, sent)
         elif other.process.has_ended:  # a kernel that knows no such connection
             lane = Lane((other.node.name, end.node.name))
             world.links.send_in_order(lane, partial(self._tell_closed, end, "connection reset"))

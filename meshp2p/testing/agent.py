@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -41,8 +42,9 @@ class Agent(AsyncNode):
         self.machine = machine
         self._make = make
         self._nursery = nursery
+        self._leaves = False
         super().__init__(check_settings())  # until its first life
-        machine.start_again = lambda: nursery.start_soon(self.begin_life)
+        machine.start_again = lambda: nursery.start_soon(self._begin_again)
         machine.leave = self._leave
 
     def __repr__(self) -> str:
@@ -74,25 +76,47 @@ class Agent(AsyncNode):
         """Of its present life, for looking; `Closed` without one."""
         return self._running.engine
 
+    @property
+    def is_up(self) -> bool:
+        """Whether it runs, or is about to."""
+        shell = self._shell
+        return self.machine.is_running and (shell is None or shell.closed is None)
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether it was told to stop, and is at it."""
+        return self._leaves and self.is_running
+
+    async def _begin_again(self) -> None:
+        """After a fault; others may have been quicker, or have crashed it meanwhile."""
+        if not self.is_up:
+            with contextlib.suppress(Closed):
+                await self.begin_life()
+
     async def begin_life(self) -> None:
         """Boot its machine and start its node, with all that it needs made anew.
 
         Raises:
             UsageError: It runs.
             StartError: The node cannot start.
+            Closed: It crashed before it served.
         """
         if self.is_running:
             raise UsageError(f"{self.name} runs already")
         settings = _settings_of(self._make())
         super().__init__(settings)
+        self._leaves = False
         process = self.machine.boot()
         try:
             await self._nursery.start(self._live, process, AsyncNode(settings))
         except BaseException as error:  # noqa: BLE001  # unwrapped and raised again
+            if not process.is_alive and isinstance(error, RuntimeError):  # trio: it did not start
+                raise Closed(f"{self.name} crashed while it started") from None
             raise single(error) from None
 
     def _leave(self) -> None:
         if self.is_running:
+            self._leaves = True
             self._running.request_stop()
 
     async def _live(

@@ -6,6 +6,7 @@ a cancel scope of trio's costs ten times as much.
 
 from __future__ import annotations
 
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -60,7 +61,7 @@ class VirtualAlarm:
         if moment < inf:
             machine = self._machine
             when = max(machine.clock.virtual(moment), machine.internet.now)
-            machine.internet.at_time(when, lambda: self._ring(moment))
+            machine.internet.at_time(when, partial(self._ring, moment))
 
     def _ring(self, moment: Seconds) -> None:
         if self._rings_at == moment:  # it was not moved meanwhile

@@ -94,6 +94,7 @@ class SimClock(trio.abc.Clock):
             self.fail(self.bitten)
         if loop is None:
             return 0.0
+        loop.has_new_deadlines = False  # `deadline` is the first of all that there are
         if loop.is_awaited and not loop.has_work():
             return inf  # trio wakes those who wait for this
         self._move(loop, deadline)
@@ -102,7 +103,6 @@ class SimClock(trio.abc.Clock):
     def _move(self, loop: Loop, deadline: Seconds) -> None:
         """Go on from one thing to the next, until a task can run or the deadline is here."""
         happenings, has_work = self._happenings, loop.has_work
-        loop.has_new_deadlines = False
         while happenings.now < deadline and not has_work():
             when = min(deadline, happenings.next_at)
             if when > self._end:

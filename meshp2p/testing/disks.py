@@ -29,11 +29,13 @@ class Slot:
     Args:
         names: What its keys are derived from.
         holder: The process that has its lock.
+        writes: So far, in all lives.
     """
 
     names: tuple[object, ...]
     disk: Disk = attrs.field(factory=Disk)
     holder: Process | None = None
+    writes: int = 0
 
     @property
     def node_private(self) -> bytes:
@@ -85,13 +87,13 @@ class VirtualJournal:
     ) -> None:
         """Opened; without a slot it lies in memory."""
         self._process = process
-        self._slot = slot
-        self._disk = Disk() if slot is None else slot.disk
-        machine = process.machine
         self.journal_id = process.entropy(_ID_BYTES) if slot is None else slot.journal_id
+        names = process.machine.slots.main.names
+        self._slot = slot = Slot((*names, process.life, "memory")) if slot is None else slot
+        self._disk = slot.disk
         self._on_written = on_written
-        self._draws = Draws(machine.internet.seed, machine.name, process.life, "sync")
-        self._writes = 0
+        # As for engines on the heap: by the number of the write, in whichever life.
+        self._draws = {what: Draws(*slot.names, what) for what in ("sync", "slow", "fails")}
         self._free_at: Seconds = 0.0
         self._closed = False
 
@@ -108,32 +110,30 @@ class VirtualJournal:
         for look in internet.on_persist:
             look(cast("Any", process.machine), records)
         self._disk.write(records)
-        self._writes += 1
-        draw = self._draws.at(3 * self._writes)
-        extra, why = self._disk.extra_wait(self._draws.at(3 * self._writes + 1))
+        self._slot.writes = number = self._slot.writes + 1
+        draw = self._draws["sync"].at(number)
+        extra, why = self._disk.extra_wait(self._draws["slow"].at(number))
         if why:
             internet.coverage[why] += 1
         wait = _SYNC[0] + (_SYNC[1] - _SYNC[0]) * draw + extra
         self._free_at = max(self._free_at, internet.now + wait)
-        number = self._writes
         internet.at_time(self._free_at, lambda: self._sync(token, number))
 
     def _sync(self, token: int, number: int) -> None:
-        if not self._process.is_alive:
-            return  # `crash` has decided over it
-        why = self._disk.refuses(self._draws.at(3 * number + 2))
+        if self._closed or not self._process.is_alive:
+            return  # `close` or `crash` has decided over it
+        why = self._disk.refuses(self._draws["fails"].at(number))
         if why:
             self._process.machine.internet.coverage[why] += 1
         self._disk.sync_oldest(ok=not why)
-        if not self._closed:
-            self._process.post(lambda: self._on_written(token, not why))
+        self._process.post(lambda: self._on_written(token, not why))
 
     def close(self) -> None:
         """As `Journal.close`: what was asked for is written."""
         self._closed = True
         while self._disk.unsynced and self._process.is_alive:
             self._disk.sync_oldest(ok=not self._disk.broken)
-        if self._slot is not None and self._slot.holder is self._process:
+        if self._slot.holder is self._process:
             self._slot.holder = None
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -16,7 +17,6 @@ import attrs
 from meshp2p.engine import Neighbour
 from meshp2p.identity.keys import Crypto
 from meshp2p.ids import Address, NodeId, Seconds
-from meshp2p.simulation.dice import Draws
 from meshp2p.simulation.disk import Left
 from meshp2p.simulation.happening import Fact
 from meshp2p.simulation.links import Lane
@@ -91,7 +91,6 @@ class Internet(Troubles):
         """Called whenever all tasks wait and time is about to move."""
         self._hosts: dict[str, VirtualMachine] = {}
         self._shared: dict[Address, VirtualMachine] = {}
-        self._torn: dict[Link, Draws] = {}
 
     # --- time ------------------------------------------------------------------------
 
@@ -167,6 +166,8 @@ class Internet(Troubles):
         if machine.is_standing:
             machine.outbox.append(lambda: self.send_datagram(sender, data, to))
             return
+        for look in self.on_datagram:
+            look(cast("Any", machine), to, data)
         number, name = self.next_packet(), machine.name
         if self.routes.is_plain:
             routed: tuple[Address, Address] | None = (to, sender.address)
@@ -181,7 +182,7 @@ class Internet(Troubles):
         elif target is not None:
             sent = _Sent(sender, data, to, *routed, number)
             link = (name, target.name)
-            self.links.send_datagram(link, lambda: self._arrives(sent, target), len(data))
+            self.links.send_datagram(link, partial(self._arrives, sent, target), len(data))
 
     def _arrives(self, sent: _Sent, target: VirtualMachine) -> None:
         if not target.has_power:
@@ -242,15 +243,15 @@ class Internet(Troubles):
     def _syn_arrives(
         self, stream: VirtualStream, place: Address, seen: Address, target: VirtualMachine
     ) -> None:
-        if not target.has_power:
-            return  # the engine's own patience ends it
+        if not (target.has_power and stream.is_open):
+            return  # the engine's own patience ends it, or has ended it already
         lane = Lane((target.name, stream.process.name))
         listener = target.listener(place)
         if listener is None:
             self.tell("refuse", target.name, what="stream", to=stream.process.name)
             self.links.send_in_order(lane, stream.refuse)
             return
-        other = VirtualStream(listener.process, place)
+        other = VirtualStream(listener.process, place, listener.process.next_accepted())
         other.lane = lane
         if not listener.arrive(other, seen):
             return
@@ -277,13 +278,6 @@ class Internet(Troubles):
             machine.outbox.append(lambda: self._send(machine, lane, deliver, size))
         else:
             self.links.send_in_order(lane, deliver, size)
-
-    def torn(self, link: Link, number: int) -> float:
-        """A draw for one write: where it is torn, if it is."""
-        draws = self._torn.get(link)
-        if draws is None:
-            draws = self._torn[link] = Draws(self.seed, link, "torn")
-        return draws.at(number)
 
     def note_stream(self, stream: VirtualStream, piece: bytes, number: int) -> None:
         """Bytes reach an end of a stream."""

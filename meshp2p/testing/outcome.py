@@ -43,7 +43,7 @@ class Outcome:
         value: What the test returned.
         trace: Hash of all that arrived anywhere.
         seconds: Virtual.
-        events: Packets, syncs and hours of faults.
+        events: Packets, syncs, alarms and hours of faults.
         coverage: How often each kind of fault really did something.
     """
 

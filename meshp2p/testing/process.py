@@ -14,7 +14,7 @@ import trio
 from meshp2p.discovery.seeds import resolve
 from meshp2p.errors import PortTaken, StartError
 from meshp2p.identity.keys import Crypto
-from meshp2p.ids import Address
+from meshp2p.ids import Address, Seconds
 from meshp2p.node.home import Home, identity_of, mesh_keys
 from meshp2p.node.machine import MACHINE, OnWritten
 from meshp2p.node.settings import Settings
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from meshp2p.testing.machine import VirtualMachine
 
 _KEY_BYTES: Final = 32
+_LOOK_UP: Final[Seconds] = 0.001
+"""What a resolver takes; as for engines on the heap."""
 _INET: Final = {False: 2, True: 10}
 """What the driver tells address families apart by: AF_INET and AF_INET6."""
 
@@ -98,8 +100,11 @@ class Process:
         self.at_end: list[Callable[[], None]] = []
         """What the kernel does for it when it ends, however it ends."""
         seed = machine.internet.seed
-        self._entropy = dice.entropy(seed, self.name, "entropy", life)
+        self._count = 2 * life - 1
+        """Engines on the heap count each end as well: so one seed gives both the same keys."""
+        self._entropy = dice.entropy(seed, self.name, "entropy", self._count)
         self._dice = 0
+        self._connects, self._accepts = 1, 0
         self._posted: deque[Callable[[], None]] = deque()
         self._parking = Parking()
         self._serving: trio.CancelScope | None = None
@@ -131,7 +136,7 @@ class Process:
         self._dice += 1
         names = () if self._dice == 1 else (self._dice,)
         seed = self.machine.internet.seed
-        return random.Random(dice.secret(seed, self.name, "decisions", self.life, *names))
+        return random.Random(dice.secret(seed, self.name, "decisions", self._count, *names))
 
     def open_home(self, settings: Settings, *, unix: float, on_written: OnWritten) -> Home:
         """As `Machine.open_home`."""
@@ -161,7 +166,7 @@ class Process:
         """A new one in each life."""
         if slot is not self.machine.slots.main:
             return self.entropy(_KEY_BYTES)
-        return dice.secret(self.machine.internet.seed, self.name, "transport", self.life)
+        return dice.secret(self.machine.internet.seed, self.name, "transport", self._count)
 
     def bind(self, hosts: Sequence[str], port: int, *, fallback: bool) -> VirtualNetwork:
         """As `network.bind`."""
@@ -213,7 +218,8 @@ class Process:
         v6, local = ":" in to.host, to.is_loopback
         loopback = (self.machine.loopback, LOOPBACK[1])
         host = (loopback if local else self.machine.public)[v6]
-        stream = VirtualStream(self, Address(host, self.machine.free_port()))
+        number, self._connects = self._connects, self._connects + 2
+        stream = VirtualStream(self, Address(host, self.machine.free_port()), number)
         self.remember(stream)
         return stream
 
@@ -223,7 +229,7 @@ class Process:
 
     async def resolve(self, host: str, port: int) -> list[Address]:
         """As `Machine.resolve`: names of agents are host names, and there are no others."""
-        await trio.lowlevel.checkpoint()
+        await trio.sleep(_LOOK_UP)
         machine = self.machine.internet.machines.get(host)
         if machine is not None:
             return [Address(own, port) for own in machine.public]
@@ -235,6 +241,11 @@ class Process:
         """As `Machine.blocking`: the thread takes turns with the loop."""
         del call
         return blocking(call_async)
+
+    def next_accepted(self) -> int:
+        """The number of the next stream that somebody opens to it."""
+        self._accepts += 2
+        return self._accepts
 
     # --- as its kernel sees it -----------------------------------------------------------
 

@@ -180,7 +180,7 @@ def _order_of_steps(seed: int) -> list[int]:
 
     async def main() -> None:
         nonlocal due
-        loop = Loop()
+        loop, found = Loop(), list[trio.CancelScope]()
         with trio.CancelScope(deadline=trio.current_time() + 1) as scope:
             await trio.lowlevel.checkpoint()
             found = loop.deadlines_of(None)

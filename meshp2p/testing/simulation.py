@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any, Final, Literal, TypeAlias
 
@@ -21,6 +21,7 @@ from meshp2p.testing.agent import NAMES, Agent, MakeNode, maker
 from meshp2p.testing.internet import Internet
 from meshp2p.testing.machine import VirtualMachine
 from meshp2p.testing.scheduling import Loop
+from meshp2p.testing.storm import Storm, draw_storm
 from meshp2p.testing.units import as_duration
 from meshp2p.testing.weather import Weather
 
@@ -45,6 +46,7 @@ class Simulation(Weather):
         self.agents: dict[str, Agent] = {}
         self._loop = loop
         self._nursery = nursery
+        self._storms = 0
 
     # --- agents ----------------------------------------------------------------------
 
@@ -203,6 +205,27 @@ class Simulation(Weather):
             for guard in self.internet.faults.values()
             if isinstance(guard.fault, Stall) and guard.fault.node == name
         ]
+
+    def swarm(self, seconds: Seconds = 20.0, *, kinds: Iterable[str] | None = None) -> Storm:
+        """Let the seed choose what befalls the running agents; see `Storm`.
+
+            async with sim.swarm(30):
+                ...  # what is tested, in the midst of it
+            ...  # and what must hold in the calm afterwards
+
+        Args:
+            seconds: How long faults go on; then all is mended, whatever crashed runs again,
+                and all agree on who is there.
+            kinds: Of faults to choose from; all of `storm.KINDS` if None.
+
+        Raises:
+            UsageError: Fewer than two agents run, or there is no such kind.
+        """
+        names = tuple(agent.name for agent in self._running)
+        self._storms += 1
+        seed = secret(self.seed, "storm", self._storms)
+        schedule = draw_storm(seed, names, self.now, as_duration("seconds", seconds), kinds)
+        return Storm(self, names, schedule, self.now + seconds)
 
     # --- time ----------------------------------------------------------------------------
 

@@ -342,9 +342,9 @@ async def test_faults_happen_at_their_hours(sim: Simulation) -> None:
         Timed(4.0, Stall("carol"), 4.5),
         Timed(5.0, Slow("alice", 0.001), 8.0),
         Timed(5.0, ClockJump("carol", 100.0), 8.0),
-        Timed(6.0, BurstyLoss(), 9.0),
+        Timed(6.0, BurstyLoss(turns_bad=0.3), 9.0),
         Timed(6.0, Reorder(share=0.3, by=Uniform(0.01, 0.1)), 9.0),
-        Timed(6.0, Mtu(size=100), 9.0),
+        Timed(8.5, Mtu(size=50), 9.0),
         Timed(9.0, Hold((("alice", "bob"),)), 9.5),
         Timed(10.0, FullDisk("alice")),
     )
@@ -428,3 +428,44 @@ async def test_who_cancels_its_node_in_the_midst_of_writing_hears_nothing_else(
             await sim.run_for(0.5)
             scope.cancel()
     assert scope.cancelled_caught
+
+
+@simulate(seeds=5)
+async def test_a_node_that_is_closed_while_its_disk_is_busy_leaves_nothing_behind(
+    sim: Simulation,
+) -> None:
+    """What it wanted written is written; the disk's own answer comes too late for it."""
+    await sim.start(1, make_agent)
+    with trio.CancelScope() as scope:
+        async with Node("visitor") as visitor, trio.open_nursery() as nursery:
+            nursery.start_soon(lambda: visitor.auction("greet", "x"))
+            disks = [slot.disk for slot in sim.internet.machines["desk"].slots]
+            await sim.run_until(lambda: any(disk.unsynced for disk in disks), every=0.0001)
+            scope.cancel()
+    assert not any(disk.unsynced for disk in disks)
+    assert any(disk.read() for disk in disks)
+    await sim.run_for(1)
+
+
+@simulate(seeds=3)
+async def test_who_crashes_while_it_starts_is_told_so(sim: Simulation) -> None:
+    """Whoever restarts it hears of it; a fault that does simply fails to."""
+    alice, bob = await sim.start(2, make_agent)
+    await sim.crash(bob)
+    sim.schedule(Timed(sim.now + 0.0005, Crash("bob")))
+    with pytest.raises(Closed, match="bob crashed while it started"):
+        await sim.restart(bob)
+
+    await sim.restart(bob)
+    now = sim.now
+    sim.schedule(
+        Timed(now + 0.9, Crash("alice"), now + 1.0),
+        Timed(now + 1.0005, Crash("alice"), now + 2),
+    )
+    await sim.run_for(1.5)
+    was_there = [alice.is_running]
+    await sim.run_for(2)
+    was_there.append(alice.is_running)
+    assert was_there == [False, True]
+    assert alice.machine.life == 3
+    await sim.quiet()

@@ -10,7 +10,7 @@ from meshp2p.simulation.faults import Crash, Stall, Timed
 from meshp2p.testing import Agent, Simulation, simulate
 from tests.testing.people import make_agent
 
-NIGHT = 100.0
+NIGHT = 40.0
 
 
 async def met(sim: Simulation) -> list[Agent]:
