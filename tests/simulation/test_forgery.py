@@ -17,6 +17,7 @@ from meshp2p.gossip.messages import (
     decode_untrusted,
 )
 from meshp2p.gossip.record import LEFT, Record, VersionLine, body_hash
+from meshp2p.identity.keys import SIGNATURE_BYTES
 from meshp2p.simulation import ALIVE, Node, World
 from meshp2p.simulation.faults import Forge
 from meshp2p.simulation.forgery import Forger
@@ -89,6 +90,26 @@ def test_only_what_the_liar_says_of_itself_bears_its_owners_signature() -> None:
             of_others += 1
             assert not line.is_signed_by(world.crypto, keys[line.node_id], erin.keys.group_id)
     assert of_others > 100
+
+
+def test_forgeries_are_signed_by_nobody_by_chance_by_the_liar_or_long_ago() -> None:
+    """The last are old words under new numbers, with the signature that their owner once made."""
+    world, (*_, erin) = mesh(5)
+    old = {row.id: row.record.line.raw[-SIGNATURE_BYTES:] for row in view_of(erin.engine)}
+    ways: Counter[str] = Counter()
+    for number in range(200):
+        line = VersionLine.from_bytes_untrusted(forger(erin, number).line()[1])  # type: ignore[arg-type]  # [10, line]
+        signature = line.raw[-SIGNATURE_BYTES:]
+        if signature == bytes(SIGNATURE_BYTES):
+            ways["nobody"] += 1
+        elif signature == old[line.node_id]:
+            ways["long ago"] += 1
+        elif line.is_signed_by(world.crypto, erin.identity.node_public, erin.keys.group_id):
+            ways["the liar"] += 1
+        else:
+            ways["chance"] += 1
+    assert set(ways) == {"nobody", "long ago", "the liar", "chance"}
+    assert min(ways.values()) > 25
 
 
 def test_nearly_all_that_is_forged_would_be_news_if_it_were_believed() -> None:
