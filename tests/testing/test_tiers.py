@@ -53,7 +53,7 @@ CALLS = (
     (3.9, "alice", "@bob/ponder", 2),  # bob crashes meanwhile
     (8.0, "alice", "@carol/double", 5),  # behind the partition
     (9.9, "alice", "@carol/ponder", 1),  # carol's machine dies meanwhile
-    (13.6, "carol", "@bob/double", 6),
+    (13.95, "carol", "@bob/double", 6),  # which has joined again by then
     (15.99, "alice", "@carol/double", 8),  # on its way when carol's machine dies
     (17.0, "bob", "double", 7),
 )
