@@ -180,8 +180,9 @@ class Workload:
 
     def _hold(self, owner: Node, errand: Errand) -> Pending:
         """Auction off a sum, or a charge, under a key if there is one."""
-        work = ("charge", errand.number) if errand.key else ("add", errand.number, 1)
-        return self.world.auction(owner, *work, deadline=_AUCTION, key=errand.key)
+        work = "charge" if errand.key else "add"
+        args = (errand.number,) if errand.key else (errand.number, 1)
+        return self.world.auction(owner, work, *args, deadline=_AUCTION, key=errand.key)
 
     def _keep(
         self, node: Node, errand: Errand, pending: Pending, expected: object
