@@ -16,10 +16,10 @@ from meshp2p.gossip.messages import FORWARD, FORWARDED, MAX_TUNNELLED
 from meshp2p.gossip.outputs import IndirectProbe, Pull, SendPlain, SyncWith, Tell
 from meshp2p.gossip.swim import Swim
 from meshp2p.ids import Address, NodeId, Seconds
-from meshp2p.transport.budget import Budgets
 from meshp2p.transport.endpoint import Endpoint, Route
 from meshp2p.transport.session import Path, Via
 from meshp2p.wire import codec, limits
+from meshp2p.wire.budget import Budgets
 
 _FORWARD_FIELDS: Final = 4
 _MAX_OWNERS: Final = 4_096
@@ -136,8 +136,10 @@ class Membership:
                         route = route_to(self._swim, target)
                         for helper in helpers:
                             self._endpoint.send(target, plaintext, route=route, now=now, via=helper)
-                    case SyncWith(peer=peer):
+                    case SyncWith(peer=peer, buckets=None):
                         self._syncing.sync_with(peer, now)
+                    case SyncWith(peer=peer, buckets=int(buckets)):
+                        self._syncing.compare_with(peer, buckets, now)
                     case Pull(peer=peer, ids=ids):
                         self._syncing.pull(peer, list(ids), now)
                     case Tell(event=event):

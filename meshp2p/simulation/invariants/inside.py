@@ -80,6 +80,9 @@ def _gossip_sizes(engine: Engine) -> Iterator[tuple[str, int, int]]:
     yield "members", len(parts.view), limits.MAX_MEMBERS
     yield "lost members", len(parts.view._lost), limits.MAX_LOST
     yield "news", len(parts.news), limits.MAX_NEWS
+    repair = swim._repair
+    yield "digests that wait for an answer", len(repair._asked), limits.MAX_BUDGETS
+    yield "peers with a budget for repairs", len(repair._budgets._left), limits.MAX_BUDGETS
     yield "pulls", len(parts._pulled), limits.MAX_PULLS
     yield "unchecked claims", len(swim._intake), limits.MAX_UNVERIFIED + limits.MAX_SESSIONS
     probes = swim._detector._probes
