@@ -115,6 +115,14 @@ class Repair:
         if ageing:
             self._parts.send(peer, WantItem(leases=b"".join(ageing[:MAX_WANTED])).wire())
 
+    def ask_who(self, peer: NodeId, now: Seconds) -> None:
+        """Ask somebody who speaks as a member for its record: no stream leads to it yet.
+
+        It came back, or we did, with no memory; the other side sees only that views differ.
+        """
+        if self._budgets.spend(peer, now):
+            self._parts.send(peer, WantItem(records=peer[:PREFIX_BYTES]).wire())
+
     # What others ask, and answer
 
     def receive(self, peer: NodeId, items: Iterable[Repairing], now: Seconds) -> None:

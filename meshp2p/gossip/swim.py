@@ -364,13 +364,14 @@ class Swim(Census):
         """Look into a lasting difference; not by tunnel, which has no room for a digest."""
         if self._left_at is not None:
             return
-        row = self._parts.view.get(peer)
+        row, direct = self._parts.view.get(peer), room == limits.MAX_PLAINTEXT
         if row is None:
             self._parts.pull(peer, peer, now)
+            if direct:
+                self._repair.ask_who(peer, now)
             return
         row.view_hash = theirs
         ours = self._parts.view.hash
-        direct = room == limits.MAX_PLAINTEXT
         differs = (
             direct
             and row.is_live
