@@ -335,6 +335,9 @@ class Swim(Census):
     def _receive_probe(self, peer: NodeId, message: Message, now: Seconds, room: int) -> None:
         match message:
             case Ping(seq, view_hash):
+                row = self._parts.view.get(peer)
+                if row is not None:
+                    row.view_hash = view_hash
                 ack = Ack(seq, self._parts.view.hash, self.load)
                 self._parts.send(peer, ack.wire(), *self._lease_for(peer), room=room)
                 self._compare(peer, view_hash, now, room)

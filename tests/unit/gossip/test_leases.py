@@ -162,6 +162,20 @@ def test_a_renewed_line_rides_on_one_ack_to_each_member() -> None:
         assert LineItem(line_of(alice).raw) not in answer_to(name, alice)
 
 
+def test_whoever_renews_tells_nobody_unasked() -> None:
+    """A thousand members that renew within the hour do not fill each other's packets."""
+    alice, *_ = circle("alice", "bob", "carol")
+    alice.receive_wall_clock(UNIX + LATER, now=START)
+    told: list[Message] = []
+    while (now := alice.next_deadline()) < START + 2.0:
+        alice.receive_deadline(now=now)
+        outputs = alice.outputs()
+        told += said(outputs, "bob") + said(outputs, "carol")
+
+    assert told != []
+    assert LineItem(line_of(alice).raw) not in told
+
+
 def answer_to(name: str, alice: Swim) -> list[Message]:
     """What somebody hears that asks whether alice is there; she has no news."""
     alice.outputs()

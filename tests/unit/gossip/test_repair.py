@@ -98,8 +98,10 @@ def test_one_exchange_mends_both_views() -> None:
     alice, bob = friends("alice", "bob", know=tuple(CROWD))
     teach(alice, "dave")
     teach(bob, "erin", "frank")
-    newer = signed_line("member-7", line_of(swim_of("member-7")), seq=4)
-    bob.receive(id_of("member-7"), datagram(LineItem(newer.raw).wire()), now=NOW)
+    known = swim_of("member-7").own_record()
+    assert known is not None
+    newer = signed_line("member-7", known.line, seq=4)
+    bob.merge_untrusted([[newer.raw, known.body_raw, known.chain]], None, now=NOW)
     bob.outputs()
     talk = Talk({"alice": alice, "bob": bob})
 
