@@ -44,9 +44,10 @@ _FEW_RECORDS: Final = 16
 """Whole records that datagrams bring; of more, a stream."""
 _ANSWER_WITHIN: Final[Seconds] = 3.0
 """An answer to our sums is expected for so long; afterwards it is rated as a question."""
-_AT_ONCE: Final = 6
+_AT_ONCE: Final = 12
 _PER_SECOND: Final = 2.0
-"""What one peer may ask. An answer costs some 20 KB at worst, usually far less."""
+"""What one peer may ask: a newcomer compares a dozen times while it is young. An answer costs
+some 20 KB at worst, usually far less."""
 _AGEING: Final = 3 / 8
 """A lease of which less is left is asked for: 45 minutes of two hours."""
 
