@@ -44,7 +44,7 @@ class Talk:
                 return
             assert len(self.said) < _LONG_TALK
             for name, output in outputs:
-                self._perform(name, output, now)
+                self.perform(name, output, now)
 
     def questions(self) -> list[str]:
         """What was said to compare views, in order; not what it brought, nor other gossip."""
@@ -55,7 +55,8 @@ class Talk:
         work_off(swim, now)
         return swim.outputs()
 
-    def _perform(self, name: str, output: Output, now: float) -> None:
+    def perform(self, name: str, output: Output, now: float) -> None:
+        """Do what somebody's machine asks for; whoever is not here hears nothing."""
         match output:
             case SendPlain(to=to, plaintext=plaintext):
                 other = self._name_of(to)
