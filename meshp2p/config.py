@@ -31,8 +31,10 @@ class Config:
         gossip_fanout: Members told in each round.
         retransmit_multiplier: News is sent ceil(this x ln(n + 1)) times (smooth, no
             steps at powers of ten, where others lose members).
-        sync_patience: A view hash that differs for this long is mended by a full sync.
-        sync_interval: At most one full sync in each, jittered.
+        sync_patience: A view hash that differs for this long is looked into, and mended.
+        sync_interval: At most one such comparison in each, jittered.
+        digest_interval: Views are compared with a random member in each although their
+            hashes agree, because those can be forged.
         lost_retry_interval: One lost member or seed is tried again in each, for ever.
         leave_linger: A leaver keeps answering probes for this long.
         line_validity: A version line is believed for this long after it was signed.
@@ -67,6 +69,7 @@ class Config:
     retransmit_multiplier: float = 2.0
     sync_patience: Seconds = 2.0
     sync_interval: Seconds = 1.0
+    digest_interval: Seconds = 30.0
     lost_retry_interval: Seconds = 30.0
     leave_linger: Seconds = 0.3
     line_validity: Seconds = 7_200.0
@@ -103,6 +106,7 @@ def wan() -> Config:
         gossip_fanout=4,
         sync_patience=6.0,
         sync_interval=3.0,
+        digest_interval=60.0,
         lost_retry_interval=60.0,
         leave_linger=1.0,
         handshake_retry=1.0,
@@ -127,6 +131,7 @@ def loopback() -> Config:
         gossip_interval=0.05,
         sync_patience=0.6,
         sync_interval=0.3,
+        digest_interval=5.0,
         lost_retry_interval=2.0,
         leave_linger=0.1,
         handshake_retry=0.1,

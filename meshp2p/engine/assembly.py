@@ -16,7 +16,7 @@ from meshp2p.engine.link import Link
 from meshp2p.engine.links import Links
 from meshp2p.engine.membership import Membership, route_to
 from meshp2p.engine.reaching import ALIVE, Reaching
-from meshp2p.engine.syncing import PULL, SYNC, Syncing
+from meshp2p.engine.syncing import COMPARE, JOIN, PULL, SYNC, Syncing
 from meshp2p.events import CapabilityInfo, MemberEvent
 from meshp2p.gossip.swim import Swim
 from meshp2p.ids import Address, NodeId, Seconds
@@ -140,5 +140,7 @@ def _begin_syncing(
 ) -> Syncing:
     syncing = Syncing(core, swim, links, route_to=route)
     answers.register(SYNC, syncing.answer_sync)
+    answers.register(JOIN, syncing.answer_join)
+    answers.register(COMPARE, syncing.answer_compare)
     answers.register(PULL, syncing.answer_pull)
     return syncing

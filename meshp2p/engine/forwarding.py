@@ -14,8 +14,8 @@ from meshp2p.gossip.messages import FORWARDED, Nack
 from meshp2p.gossip.swim import Swim
 from meshp2p.ids import NodeId, Seconds
 from meshp2p.messaging.deadlines import Deadlines
-from meshp2p.transport.budget import Budgets
 from meshp2p.wire import codec, limits
+from meshp2p.wire.budget import Budgets
 
 _AT_ONCE: Final = 32
 _PER_SECOND: Final = 16.0

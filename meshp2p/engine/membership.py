@@ -126,15 +126,22 @@ class Membership:
                         route = route_to(self._swim, target)
                         for helper in helpers:
                             self._endpoint.send(target, plaintext, route=route, now=now, via=helper)
-                    case AskByStream(target=target, accusation=accusation, dial=dial):
-                        self._reaching.ask(target, accusation, dial=dial, now=now)
-                    case SyncWith(peer=peer):
-                        self._syncing.sync_with(peer, now)
-                    case Pull(peer=peer, ids=ids):
-                        self._syncing.pull(peer, list(ids), now)
                     case Tell(event=event):
                         self._tell(event, now)
+                    case _:
+                        self._use_stream(output, now)
         self._flush(now)
+
+    def _use_stream(self, output: AskByStream | SyncWith | Pull, now: Seconds) -> None:
+        match output:
+            case AskByStream(target=target, accusation=accusation, dial=dial):
+                self._reaching.ask(target, accusation, dial=dial, now=now)
+            case SyncWith(peer=peer, buckets=None):
+                self._syncing.sync_with(peer, now)
+            case SyncWith(peer=peer, buckets=int(buckets)):
+                self._syncing.compare_with(peer, buckets, now)
+            case Pull(peer=peer, ids=ids):
+                self._syncing.pull(peer, list(ids), now)
 
     def _flush(self, now: Seconds) -> None:
         """Put sealed datagrams on their paths; those through a member are sealed again."""

@@ -1,4 +1,4 @@
-"""Records by stream: full syncs and pulls, asked and answered.
+"""Records by stream: joins, comparisons, full syncs and pulls, asked and answered.
 
 Each question has an end, and no member has more than a few open: whoever lets us ask
 and never answers must not fill our memory with questions.
@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
+import attrs
+
 from meshp2p.engine.core import Core
 from meshp2p.engine.link import Errand
 from meshp2p.engine.links import Links
@@ -20,21 +22,36 @@ from meshp2p.messaging.deadlines import Deadlines
 from meshp2p.messaging.requests import make_head
 from meshp2p.transport.endpoint import Route
 from meshp2p.wire import codec, limits, messages
-from meshp2p.wire.messages import ResponseHead, join_head, split_head_untrusted
+from meshp2p.wire.messages import ResponseHead, join_head, pack_error, split_head_untrusted
 
 SYNC: Final = "!sync"
 """Body: my records. Answer: yours."""
+JOIN: Final = "!join"
+"""Body: the newcomer's record. Answer: a `Greeting`."""
+COMPARE: Final = "!compare"
+"""Body: a mask of buckets, and entries of their members. Answer: records that are missing."""
 PULL: Final = "!pull"
-"""Body: ids. Answer: their records."""
+"""Body: ids, or their first 8 bytes. Answer: their records."""
 
 _TIMEOUT: Final = 10.0
 _OPEN_PER_PEER: Final = 4
 _FRESH: Final[Seconds] = 0.2
 """A packed list is given to all who ask within this time: packing 10,000 takes longer."""
 
-_OnRecords: TypeAlias = Callable[[NodeId | None, list[codec.Value], Seconds], None]
+_OnRecords: TypeAlias = Callable[[NodeId | None, list[codec.Value] | None, Seconds], None]
+"""From whom, the answer's list or None if there is none, and the moment."""
 _OnEnd: TypeAlias = Callable[[bool], None]
 """Whether anybody answered."""
+
+
+@attrs.frozen(eq=False)
+class _Question:
+    """What was asked of whom, and who wants the answer."""
+
+    errand: Errand
+    peer: NodeId | None
+    on_records: _OnRecords
+    told: _OnEnd
 
 
 class Syncing:
@@ -48,7 +65,7 @@ class Syncing:
         self._swim = swim
         self._links = links
         self._route_to = route_to
-        self._open: dict[int, tuple[Errand, NodeId | None, _OnEnd]] = {}
+        self._open: dict[int, _Question] = {}
         self._asked: Counter[NodeId] = Counter()
         self._deadlines = Deadlines()
         self._packed: tuple[Seconds, int, bytes] = (-1.0, 0, b"")
@@ -56,16 +73,42 @@ class Syncing:
     def sync_with(
         self, peer: NodeId, now: Seconds, *, route: Callable[[NodeId], Route] | None = None
     ) -> None:
-        """Exchange all records with a node; `route` leads to one that is no member yet."""
-        errand = self._ask(peer, SYNC, self._own_records, self._merge_sync, now)
+        """Learn what a node knows; `route` leads to one that is no member yet.
+
+        A newcomer gets a few records first; whoever knows a mesh exchanges all of them.
+        """
+        errand = self._first_question(peer, now)
         if errand is not None:
             self._links.send(peer, errand, route=route or self._route_to, now=now)
 
     def sync_at(self, address: Address, now: Seconds, told: _OnEnd) -> None:
         """The same with whoever listens at an address; `told` is called once."""
-        errand = self._ask(None, SYNC, self._own_records, self._merge_sync, now, told)
+        errand = self._first_question(None, now, told)
         if errand is not None:
             self._links.meet(address, errand, now=now)
+
+    def _first_question(
+        self, peer: NodeId | None, now: Seconds, told: _OnEnd = lambda _: None
+    ) -> Errand | None:
+        if self._swim.is_new:
+            own = self._core.identity.node_id
+            body = codec.pack(self._swim.records_of([own]))
+            return self._ask(peer, JOIN, lambda: body, self._merge_greeting, now, told)
+        return self._ask(peer, SYNC, self._own_records, self._merge_sync, now, told)
+
+    def compare_with(self, peer: NodeId, buckets: int, now: Seconds) -> None:
+        """Let a member say what we lack of these buckets."""
+
+        def merge(_peer: NodeId | None, records: list[codec.Value] | None, now: Seconds) -> None:
+            self._core.counters["syncs"] += records is not None
+            self._swim.compared(records, buckets, peer, now=now)
+
+        body = codec.pack(self._swim.comparison(buckets, now=now))
+        errand = self._ask(peer, COMPARE, lambda: body, merge, now)
+        if errand is None:
+            self._swim.compared(None, buckets, peer, now=now)
+        else:
+            self._links.send(peer, errand, route=self._route_to, now=now)
 
     def pull(self, peer: NodeId, ids: list[NodeId], now: Seconds) -> None:
         """Ask a member for some records."""
@@ -113,50 +156,69 @@ class Syncing:
             told(True)  # noqa: FBT003  # called by position
 
         def on_lost(  # whatever the cause, it will be asked again
-            errand: Errand,
-            _reason: str,
-            _now: Seconds,
-            *,
-            sent: bool,  # noqa: ARG001  # as above
-            full: bool = False,
+            errand: Errand, _reason: str, now: Seconds, *, sent: bool, full: bool = False
         ) -> None:
-            self._settle(errand.number)
-            self._core.counters["sync_lost"] += 1
-            told(full)  # who is full is there
+            del sent
+            self._give_up(errand.number, now, there=full)  # who is full is there
 
         data = join_head(head.packed(), body())
         errand = Errand(number, data, limits.MAX_SYNC_BODY, on_answer, on_lost)
-        self._open[number] = (errand, peer, told)
+        self._open[number] = _Question(errand, peer, on_records, told)
         self._deadlines.set(number, now + _TIMEOUT)
         if peer is not None:
             self._asked[peer] += 1
         return errand
 
-    def _settle(self, number: int) -> None:
+    def _settle(self, number: int) -> _Question | None:
         self._deadlines.discard(number)
-        _, peer, _ = self._open.pop(number, (None, None, None))
-        if peer is not None:
-            self._asked[peer] -= 1
-            if not self._asked[peer]:
-                del self._asked[peer]
+        question = self._open.pop(number, None)
+        if question is not None and question.peer is not None:
+            self._asked[question.peer] -= 1
+            if not self._asked[question.peer]:
+                del self._asked[question.peer]
+        return question
+
+    def _give_up(self, number: int, now: Seconds, *, there: bool) -> None:
+        """There will be no answer; `there`: but somebody who could give one."""
+        question = self._settle(number)
+        if question is not None:
+            self._core.counters["sync_lost"] += 1
+            question.on_records(question.peer, None, now)
+            question.told(there)
 
     def _receive(self, errand: Errand, data: bytes, on_records: _OnRecords, now: Seconds) -> None:
+        peer = errand.link.peer if errand.link is not None else None
         try:
             raw_head, body = split_head_untrusted(data)
             if ResponseHead.from_untrusted(raw_head).status == messages.OK:
-                peer = errand.link.peer if errand.link is not None else None
                 on_records(peer, codec.unpack_list_untrusted(body, 0), now)
+                return
         except WireError:
             self._core.counters["answer_malformed"] += 1
+        on_records(peer, None, now)
 
-    def _merge_sync(self, peer: NodeId | None, records: list[codec.Value], now: Seconds) -> None:
+    def _merge_greeting(
+        self, peer: NodeId | None, greeting: list[codec.Value] | None, now: Seconds
+    ) -> None:
+        if peer is not None and greeting is not None:
+            self._swim.greeted_untrusted(greeting, peer, now=now)
+            self._core.counters["syncs"] += 1
+
+    def _merge_sync(
+        self, peer: NodeId | None, records: list[codec.Value] | None, now: Seconds
+    ) -> None:
+        if records is None:
+            return
         self._swim.merge_untrusted(records, peer, now=now)
         if peer is not None:
             self._swim.synced_with(peer, now=now)
         self._core.counters["syncs"] += 1
 
-    def _merge_pull(self, peer: NodeId | None, records: list[codec.Value], now: Seconds) -> None:
-        self._swim.merge_untrusted(records, peer, now=now)
+    def _merge_pull(
+        self, peer: NodeId | None, records: list[codec.Value] | None, now: Seconds
+    ) -> None:
+        if records is not None:
+            self._swim.merge_untrusted(records, peer, now=now)
 
     # --- answering -----------------------------------------------------------
 
@@ -169,6 +231,27 @@ class Syncing:
             self._swim.merge_untrusted(records, peer, now=now)
         self._core.counters["syncs_answered"] += 1
         reply(messages.OK, self._packed_records(now))
+
+    def answer_join(
+        self, peer: NodeId, body: bytes, reply: Callable[[int, bytes], None], now: Seconds
+    ) -> None:
+        """`JOIN`: take the newcomer's record, greet it."""
+        newcomer = codec.unpack_list_untrusted(body, 0)
+        greeting = self._swim.greeting(newcomer[:1], peer, now=now)
+        self._core.counters["syncs_answered"] += 1
+        reply(messages.OK, codec.pack(greeting))
+
+    def answer_compare(
+        self, peer: NodeId, body: bytes, reply: Callable[[int, bytes], None], now: Seconds
+    ) -> None:
+        """`COMPARE`: give what they lack, and ask for what we lack."""
+        comparison = codec.unpack_list_untrusted(body, 0)
+        records = self._swim.compare_untrusted(comparison, peer, now=now)
+        if records is None:
+            reply(messages.REFUSED, pack_error("Busy", "ask somebody else", None))
+            return
+        self._core.counters["syncs_answered"] += 1
+        reply(messages.OK, codec.pack(records))
 
     def _packed_records(self, now: Seconds) -> bytes:
         made_at, view_hash, packed = self._packed
@@ -194,8 +277,5 @@ class Syncing:
     def receive_deadline(self, *, now: Seconds) -> None:
         """Give up questions that nobody answers."""
         for number in self._deadlines.pop_due(now):
-            errand, _, told = self._open[number]
-            self._links.cancel(errand)
-            self._settle(number)
-            self._core.counters["sync_lost"] += 1
-            told(False)  # noqa: FBT003  # called by position
+            self._links.cancel(self._open[number].errand)
+            self._give_up(number, now, there=False)

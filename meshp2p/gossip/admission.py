@@ -90,6 +90,16 @@ class Admission:
         self.check_line(line, body.node_key)
         return Record(line=line, body=body, body_raw=body_raw, chain=chain, credential=credential)
 
+    def check_lease(self, line: VersionLine, node_key: bytes, now: Seconds) -> None:
+        """Check that a known version was signed again, for a time that may be.
+
+        Raises:
+            WireError: It was not.
+            BudgetSpent: Not now.
+        """
+        self._check_time(line, self._parts.wall.unix(now))
+        self.check_line(line, node_key)
+
     def check_chain(self, held: Record, chain: bytes, now: Seconds) -> Record:
         """The same record under another chain, if that is good and lasts longer.
 

@@ -113,13 +113,22 @@ class Census:
         """What this node says of itself; None for a guest."""
         return None if self._own is None else self._own.record
 
+    @property
+    def is_new(self) -> bool:
+        """Whether it has still to learn who there is; a guest learns it anew each time."""
+        return not self._parts.settled and not self._parts.guest
+
     def sync_payload(self) -> list[Value]:
         """All records: [line, body, chain, accusation or b""]."""
         return [] if self._parts.guest else [row.listed() for row in self._parts.view]
 
     def records_of(self, ids: Sequence[bytes]) -> list[Value]:
-        """Those of these members, as in `sync_payload`; strangers are left out."""
+        """Those of these members, as in `sync_payload`; strangers are left out.
+
+        Args:
+            ids: Whole, or their first 8 bytes.
+        """
         if self._parts.guest:
             return []
-        rows = (self._parts.view.get(node_id) for node_id in ids[: limits.MAX_PULLS])
+        rows = (self._parts.view.find(node_id) for node_id in ids[: limits.MAX_PULLS])
         return [row.listed() for row in rows if row is not None]

@@ -21,7 +21,10 @@ Key: TypeAlias = tuple[NodeId, NodeId | None]
 Told: TypeAlias = set[Key]
 """What one recipient has got already."""
 
-_REFUTATIONS, _ACCUSATIONS, _LINES = 0, 1, 2
+_REFUTATIONS, _ACCUSATIONS, _LINES, _LOADS, _EVENTS = range(5)
+_SHARES: Final = (0.25, 0.25, 0.25, 0.125, 0.125)
+"""Part of a datagram that each lane can count on, if it has something to say: what comes
+first cannot starve what comes last. Nothing fills the last two yet."""
 _LOOK_AT: Final = 24
 """Items of one lane that are tried on one datagram: more would not fit anyway."""
 
@@ -44,14 +47,16 @@ class Dissemination:
     A newer line takes the place of the older one and of every accusation of the older
     version. Refutations leave first, then accusations, then other lines; within each,
     whatever waited longest. Each is sent a logarithmic number of times, which reaches
-    all but a few; those few learn it by a full sync.
+    all but a few; those few learn it when views are compared.
 
     Args:
         retransmit_multiplier: An item is sent ceil(this x ln(n + 1)) times.
     """
 
     retransmit_multiplier: float
-    _lanes: tuple[dict[Key, _News], ...] = attrs.field(factory=lambda: ({}, {}, {}), init=False)
+    _lanes: tuple[dict[Key, _News], ...] = attrs.field(
+        factory=lambda: tuple({} for _ in _SHARES), init=False
+    )
     _accusers: dict[NodeId, list[NodeId]] = attrs.field(factory=dict, init=False)
 
     def __len__(self) -> int:
@@ -92,26 +97,59 @@ class Dissemination:
         if of is None:
             self._accusers.pop(subject, None)
 
-    def fill(self, datagram: Datagram, population: int, told: Told | None = None) -> None:
+    def fill(
+        self,
+        datagram: Datagram,
+        population: int,
+        told: Told | None = None,
+        *,
+        knows_all: bool = False,
+    ) -> None:
         """Add as much as fits, and count it as sent.
 
         Args:
             population: Members that are to hear it.
             told: What the recipient got a moment ago; extended by what it gets now.
+            knows_all: Whether the recipient's view is what ours is: lines would be no news to
+                it, and count as sent. Accusations are not part of a view.
         """
+        if not any(self._lanes):
+            return
         sends = ceil(self.retransmit_multiplier * log(population + 1))
         told = set() if told is None else told
-        for lane in self._lanes:
-            for key, news in list(islice(lane.items(), _LOOK_AT)):
-                if key in told or not datagram.add(news.item, news.size):
-                    continue
+        shares = [share if lane else 0.0 for lane, share in zip(self._lanes, _SHARES, strict=True)]
+        free = datagram.free
+        for number in range(len(self._lanes)):
+            keep = free * sum(shares[number + 1 :])
+            self._fill_from(number, datagram, sends, told, keep=keep, knows_all=knows_all)
+        for number in range(len(self._lanes)):  # what nobody else had a use for
+            self._fill_from(number, datagram, sends, told, keep=0.0, knows_all=knows_all)
+
+    def _fill_from(
+        self,
+        number: int,
+        datagram: Datagram,
+        sends: int,
+        told: Told,
+        *,
+        keep: float,
+        knows_all: bool,
+    ) -> None:
+        """Add items of one lane, but leave so many bytes for the next ones."""
+        lane = self._lanes[number]
+        known = knows_all and number != _ACCUSATIONS
+        for key, news in list(islice(lane.items(), _LOOK_AT)):
+            if key not in told and (known or datagram.add(news.item, news.size, keep)):
                 told.add(key)
-                del lane[key]
-                news.sends += 1
-                if news.sends < sends:
-                    lane[key] = news  # to the end: whatever waited longest goes first
-                else:
-                    self._forget_accuser(key)
+                self._sent(lane, key, news, sends)
+
+    def _sent(self, lane: dict[Key, _News], key: Key, news: _News, sends: int) -> None:
+        del lane[key]
+        news.sends += 1
+        if news.sends < sends:
+            lane[key] = news  # to the end: whatever waited longest goes first
+        else:
+            self._forget_accuser(key)
 
     def _put(self, lane: int, key: Key, news: _News) -> None:
         self._lanes[lane][key] = news

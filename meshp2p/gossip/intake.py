@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from itertools import islice
 from typing import Final, TypeAlias
 
@@ -44,8 +45,15 @@ class _SyncEnd:
 
 
 @attrs.frozen
+class _Mark:
+    """Something to be done when all that was queued before it is settled."""
+
+    act: Callable[[Seconds], None]
+
+
+@attrs.frozen
 class _Waiting:
-    claim: Claim | _SyncEnd
+    claim: Claim | _SyncEnd | _Mark
     peer: NodeId | None
     merged: bool
 
@@ -58,15 +66,13 @@ class Intake:
 
     Args:
         _refutation: None for a guest, of whom nobody speaks.
-        settled: Whether this node has learnt who there is: from then on it passes on
-            what it learns by full syncs too.
     """
 
     _parts: Parts
     _admission: Admission
     _detector: Detector
     _refutation: Refutation | None
-    settled: bool = attrs.field(default=False, init=False)
+    _has_synced: bool = attrs.field(default=False, init=False)
     _waiting: deque[_Waiting] = attrs.field(factory=deque, init=False)
     _listings: dict[NodeId, Listing] = attrs.field(factory=dict, init=False)
 
@@ -93,6 +99,10 @@ class Intake:
         """Note that the peer has nothing more to list."""
         self._waiting.append(_Waiting(_SyncEnd(peer), peer, merged=True))
 
+    def then(self, peer: NodeId, act: Callable[[Seconds], None]) -> None:
+        """Do something as soon as all that waits now is settled."""
+        self._waiting.append(_Waiting(_Mark(act), peer, merged=True))
+
     def work(self, now: Seconds) -> None:
         """Settle what waits, within this input's budget."""
         for _ in range(min(_AT_ONCE, len(self._waiting))):
@@ -112,6 +122,8 @@ class Intake:
                     self._accusation(Accusation.from_bytes_untrusted(accusation), waiting.peer, now)
                 case _SyncEnd(peer):
                     self._catch_up(peer)
+                case _Mark(act):
+                    act(now)
         except BudgetSpent:
             return False
         except WireError:
@@ -128,7 +140,16 @@ class Intake:
 
     def _spreads(self, waiting: _Waiting) -> bool:
         """Whether others should hear of it from here: not while this node is new itself."""
-        return self.settled or not waiting.merged
+        return self._parts.settled or not waiting.merged
+
+    def settle(self, peer: NodeId) -> bool:
+        """This node knows what the peer knows; say whether that is so for the first time."""
+        self._parts.settled = True
+        is_first = not self._has_synced
+        if is_first:
+            self._has_synced = True
+            self._parts.put(Tell(Synced(peer)))
+        return is_first
 
     # Full syncs
 
@@ -147,9 +168,7 @@ class Intake:
 
         It has heard of this node itself already, before anything was checked.
         """
-        if not self.settled:
-            self.settled = True
-            self._parts.put(Tell(Synced(peer)))
+        self.settle(peer)
         listing = self._listings.pop(peer, {})
         lacking = (
             row
@@ -190,7 +209,7 @@ class Intake:
         if self._refutation is None or line.version < self._refutation.own_version:
             return
         mine = self._parts.view.get(line.node_id)
-        if mine is not None and line.raw[:-1] == mine.record.line.raw[:-1]:
+        if mine is not None and _says_the_same(line, mine.record.line):
             return
         self._admission.check_line(line, self._parts.identity.node_public)
         self._refutation.shown(line.version, peer, now)
@@ -219,14 +238,20 @@ class Intake:
         self, row: Row, line: VersionLine, offered: RecordItem | None, now: Seconds
     ) -> None:
         held = row.record
-        if (line.body_hash, line.state) != (held.line.body_hash, held.line.state):
+        if not _says_the_same(line, held.line):
             if row.clone == line.version:
                 return
             self._admission.check_line(line, held.body.node_key)
             row.clone = line.version
             name = row.member().name
             self._parts.log("error", "key cloned: two records of one version", member=name)
-        elif offered is not None and offered.chain != held.chain:
+            return
+        if line.valid_until > held.line.valid_until:
+            self._admission.check_lease(line, held.body.node_key, now)
+            held = attrs.evolve(held, line=line)
+            self._parts.view.change(row, record=held)
+            self._parts.counters["leases"] += 1
+        if offered is not None and offered.chain != held.chain:
             record = self._admission.check_chain(held, offered.chain, now)
             if record is not held:
                 self._parts.view.change(row, record=record)
@@ -323,6 +348,15 @@ class Intake:
             raise WireError("a suspicion by somebody who has no say")
         self._admission.check_accusation(accusation, accuser.record.body.node_key)
         return True
+
+
+def _says_the_same(line: VersionLine, other: VersionLine) -> bool:
+    """Whether two lines differ at most in how long they are valid."""
+    return (line.version, line.body_hash, line.state) == (
+        other.version,
+        other.body_hash,
+        other.state,
+    )
 
 
 def _with_longer_chain(record: Record, held: Record) -> Record:

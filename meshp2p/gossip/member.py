@@ -32,6 +32,8 @@ class Row:
             so that it can refute.
         pulled_at: When its record was last asked for because it is about to expire.
         clone: A version for which a second, different line was seen.
+        view_hash: Of its view, as it told last: equal to ours, it knows all that we know.
+        leased: Until when our own line is valid, as we told it last; 0 if not yet.
     """
 
     record: Record
@@ -47,6 +49,8 @@ class Row:
     accusation: bytes | None = None
     pulled_at: Seconds = _NEVER
     clone: tuple[int, int] | None = None
+    view_hash: int | None = None
+    leased: int = 0
 
     @property
     def id(self) -> NodeId:

@@ -8,6 +8,7 @@ import attrs
 
 from meshp2p.errors import WireError
 from meshp2p.gossip.accusation import MAX_ACCUSATION
+from meshp2p.gossip.digest import DIGEST_BYTES, MASK_BYTES, PREFIX_BYTES
 from meshp2p.gossip.fields import array, binary, natural
 from meshp2p.gossip.record import MAX_LINE
 from meshp2p.ids import NODE_ID_BYTES, NodeId
@@ -25,11 +26,18 @@ NACK: Final = 6
 LINE: Final = 10
 RECORD: Final = 11
 SUSPICION: Final = 12
-RESERVED: Final = range(20, 40)
-"""For digests, buckets and zones."""
+DIGEST: Final = 20
+BUCKET: Final = 21
+WANT: Final = 22
+DIFFER: Final = 23
+RESERVED: Final = range(24, 40)
+"""For zones."""
 
 MAX_TUNNELLED: Final = limits.MAX_PLAINTEXT - limits.DATAGRAM_OVERHEAD - 48
 """Bytes of a plaintext that, sealed, still fits into a datagram that is forwarded."""
+
+MAX_WANTED: Final = 96
+"""Members that one `Want` names."""
 
 _HASH_BYTES: Final = 8
 _LIST_HEADER: Final = 3
@@ -116,13 +124,82 @@ class SuspicionItem:
 
 
 @attrs.frozen
+class DigestItem:
+    """The sums of a whole view: answered with what differs.
+
+    Args:
+        sums: As `digest.pack_sums` makes them.
+    """
+
+    sums: bytes
+
+    def wire(self) -> list[Value]:
+        """[20, sums (1,024 B)]."""
+        return [DIGEST, self.sums]
+
+
+@attrs.frozen
+class BucketItem:
+    """All that the sender holds of members whose ids begin with a number of this range.
+
+    Args:
+        first: The least first 8 bytes of an id; with `last` within one bucket.
+        entries: As `digest.pack_entries` makes them.
+    """
+
+    first: int
+    last: int
+    entries: bytes
+
+    def wire(self) -> list[Value]:
+        """[21, first, last, entries (16 B each)]."""
+        return [BUCKET, self.first, self.last, self.entries]
+
+
+@attrs.frozen
+class WantItem:
+    """Tell me of these members, each named by the first 8 bytes of its id.
+
+    Args:
+        records: Of whom nothing is known here.
+        lines: Of whom something older is known, or who is not dead here.
+        leases: Whose lines expire soon, if you hold one that lasts longer.
+    """
+
+    records: bytes = b""
+    lines: bytes = b""
+    leases: bytes = b""
+
+    def wire(self) -> list[Value]:
+        """[22, records, lines, leases (8 B for each member)]."""
+        return [WANT, self.records, self.lines, self.leases]
+
+
+@attrs.frozen
+class DifferItem:
+    """So many buckets differ that you had better ask for them by stream.
+
+    Args:
+        mask: Bit b stands for bucket b.
+    """
+
+    mask: int
+
+    def wire(self) -> list[Value]:
+        """[23, mask (16 B)]."""
+        return [DIFFER, self.mask.to_bytes(MASK_BYTES, "big")]
+
+
+@attrs.frozen
 class Unknown:
     """Of a later version, or not for this layer: counted and ignored."""
 
     kind: int
 
 
-Message: TypeAlias = Ping | Ack | Nack | LineItem | RecordItem | SuspicionItem | Unknown
+Repairing: TypeAlias = DigestItem | BucketItem | WantItem | DifferItem
+Message: TypeAlias = Ping | Ack | Nack | LineItem | RecordItem | SuspicionItem | Repairing | Unknown
+_KINDS: Final = (PING, ACK, NACK, LINE, RECORD, SUSPICION, DIGEST, BUCKET, WANT, DIFFER)
 
 
 def decode_untrusted(plaintext: bytes) -> list[Message]:
@@ -146,9 +223,22 @@ def _decode_item(item: Value) -> Message:
             return record_untrusted([line, body, chain])
         case [12, accusation, *_]:
             return SuspicionItem(binary(accusation, "suspicion", at_most=MAX_ACCUSATION))
+    return _decode_seldom(item)
+
+
+def _decode_seldom(item: Value) -> Message:
+    match item:
+        case [20, sums, *_]:
+            return DigestItem(binary(sums, "digest", exactly=DIGEST_BYTES))
+        case [21, first, last, entries, *_]:
+            listed = binary(entries, "entries", at_most=limits.MAX_PLAINTEXT)
+            return BucketItem(natural(first, "first"), natural(last, "last"), listed)
+        case [22, records, lines, leases, *_]:
+            return WantItem(_prefixes(records), _prefixes(lines), _prefixes(leases))
+        case [23, mask, *_]:
+            return DifferItem(mask_untrusted(mask))
         case [kind, *_]:
-            known = kind in (PING, ACK, NACK, LINE, RECORD, SUSPICION)
-            if known or type(kind) is not int:
+            if kind in _KINDS or type(kind) is not int:
                 raise WireError(f"a malformed item of kind {kind!r}"[:80])
             return Unknown(kind)
     raise WireError("an empty item")
@@ -163,6 +253,19 @@ def _decode_probe(item: list[Value]) -> Message:
         case [6, int(), target, *_]:
             return Nack(NodeId(binary(target, "target", exactly=NODE_ID_BYTES)))
     raise WireError(f"a malformed item of kind {item[0]!r}")
+
+
+def mask_untrusted(value: Value) -> int:
+    """Read which buckets are meant.
+
+    Raises:
+        WireError: It is something else.
+    """
+    return int.from_bytes(binary(value, "mask", exactly=MASK_BYTES), "big")
+
+
+def _prefixes(value: Value) -> bytes:
+    return binary(value, "prefixes", at_most=MAX_WANTED * PREFIX_BYTES)
 
 
 def record_untrusted(value: Value) -> RecordItem:
@@ -195,14 +298,20 @@ class Datagram:
     _items: list[list[Value]] = attrs.field(factory=list, init=False)
     _used: int = attrs.field(default=_LIST_HEADER, init=False)
 
-    def add(self, item: list[Value], size: int | None = None) -> bool:
+    @property
+    def free(self) -> int:
+        """Bytes that are left."""
+        return self.room - self._used
+
+    def add(self, item: list[Value], size: int | None = None, keep: float = 0.0) -> bool:
         """Add an item if it fits; say whether it did.
 
         Args:
             size: Its packed length, where that is known already.
+            keep: Bytes that must be left over, for something else.
         """
         size = len(codec.pack(item)) if size is None else size
-        if self._used + size > self.room:
+        if size > self.free - keep:
             return False
         self._items.append(item)
         self._used += size

@@ -48,9 +48,15 @@ class AskByStream:
 
 @attrs.frozen
 class SyncWith:
-    """Ask the member for all its records by stream; then `merge_untrusted`, `synced_with`."""
+    """Ask the member by stream for what it holds; then `merge_untrusted`.
+
+    Args:
+        buckets: Mask of the buckets to compare: send it `bucket_payload`, tell `compared` in
+            the end. None for everything; then `synced_with`.
+    """
 
     peer: NodeId
+    buckets: int | None = None
 
 
 @attrs.frozen

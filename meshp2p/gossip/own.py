@@ -26,11 +26,14 @@ from meshp2p.ids import Address, Seconds
 from meshp2p.wire import limits
 
 RENEW: Final = "renew"
-"""Timer: the line is signed anew when half its validity is over."""
+"""Timer: the line is signed anew long before it expires."""
 
 _PER_MILLISECOND: Final = 1_000
-_HALF, _JITTER = 0.45, 0.1
-"""Renewal after 45 % to 55 % of the validity: a crowd that started together spreads."""
+_EARLIEST, _JITTER = 1 / 3, 1 / 6
+"""Renewal after a third to a half of the validity, 40 to 60 minutes of two hours: a crowd that
+started together spreads, and what others ask for after 75 minutes exists by then."""
+_LEAST_LEFT: Final = 0.45
+"""Part of the validity; a line with less was not renewed in time."""
 
 
 @attrs.define
@@ -49,6 +52,8 @@ class OwnRecord:
     _epoch: int
     _seq: int
     _state: int = UP
+    has_longer_lease: bool = attrs.field(default=False, init=False)
+    """Whether the newest version was signed again, for longer: gossip does not spread that."""
 
     @classmethod
     def begin(
@@ -127,9 +132,19 @@ class OwnRecord:
             self._publish(now)
 
     def renew(self, now: Seconds) -> None:
-        """Sign anew before the line expires."""
-        if not self.has_left:
+        """Sign the same version for longer: a lease, which others ask for, and no news.
+
+        A line that the clock once made too long cannot be shortened but by a new version.
+        """
+        if self.has_left:
+            return
+        record = self._sign(now)
+        if record.line.valid_until <= self.record.line.valid_until:
             self._publish(now)
+            return
+        self.has_longer_lease = True
+        self._parts.view.change(self._row, record=record)
+        self._plan_renewal(now)
 
     def is_due(self, now: Seconds) -> bool:
         """Whether the wall clock, wherever it has jumped to, makes the line old, or absurd.
@@ -139,7 +154,7 @@ class OwnRecord:
         remaining = self.record.line.valid_until - self._parts.wall.unix(now)
         validity = _validity(self._parts)
         ahead = remaining > validity + self._parts.config.clock_tolerance
-        return ahead or remaining < _HALF * validity
+        return ahead or remaining < _LEAST_LEFT * validity
 
     def refute(self, now: Seconds) -> None:
         """Prove to be there: a new line that nobody else could have signed."""
@@ -156,15 +171,22 @@ class OwnRecord:
 
     def _publish(self, now: Seconds, *, refutes: bool = False, new_body: bool = False) -> None:
         self._seq += 1
-        record = _sign(self._parts, self._credential, self._body, self.version, self._state, now)
+        self.has_longer_lease = False
+        record = self._sign(now)
         state: State = "left" if self.has_left else "alive"
         self._parts.view.change(self._row, record=record, state=state)
         self._spread(now, refutes=refutes, new_body=new_body)
 
     def _spread(self, now: Seconds, *, refutes: bool, new_body: bool) -> None:
         self._parts.news.put_line(self.record, refutes=refutes, new_body=new_body)
-        part = _HALF + _JITTER * self._parts.rng.random()
+        self._plan_renewal(now)
+
+    def _plan_renewal(self, now: Seconds) -> None:
+        part = _EARLIEST + _JITTER * self._parts.rng.random()
         self._parts.timers.set(RENEW, now + part * _validity(self._parts))
+
+    def _sign(self, now: Seconds) -> Record:
+        return _sign(self._parts, self._credential, self._body, self.version, self._state, now)
 
 
 def _validity(parts: Parts) -> Seconds:

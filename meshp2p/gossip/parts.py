@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
+from collections.abc import Iterable, Iterator
 from random import Random
-from typing import Literal
+from typing import Final, Literal
 
 import attrs
 
@@ -26,6 +27,9 @@ from meshp2p.ids import NodeId, Seconds
 from meshp2p.wire import limits
 from meshp2p.wire.codec import Value
 
+_DEPARTED_AT_ONCE: Final = 64
+"""Departed members looked at for lines that have expired."""
+
 
 @attrs.define(kw_only=True)
 class Parts:
@@ -33,6 +37,8 @@ class Parts:
 
     Args:
         guest: Sends nothing and has no record: it only looks.
+        settled: Whether this node has learnt who there is: from then on it passes on what
+            it learns by syncs too, and others may learn from it.
         counters: What strangers and members did that deserves a number.
     """
 
@@ -44,6 +50,7 @@ class Parts:
     view: View
     news: Dissemination
     guest: bool = False
+    settled: bool = attrs.field(default=False, init=False)
     timers: Timers = attrs.field(factory=Timers, init=False)
     health: Health = attrs.field(init=False)
     reputation: Reputation = attrs.field(factory=Reputation, init=False)
@@ -63,7 +70,8 @@ class Parts:
     def drain(self) -> list[Output]:
         """What was asked for since the last call, in order; pulls are joined by peer."""
         outputs, self._outputs = self._outputs, []
-        outputs += [Pull(peer, tuple(ids)) for peer, ids in self._pulls.items()]
+        for peer, ids in self._pulls.items():
+            outputs += [Pull(peer, tuple(some)) for some in _batches(ids, limits.MAX_PULLS)]
         self._pulls = {}
         return outputs
 
@@ -78,14 +86,34 @@ class Parts:
         datagram = Datagram(room)
         for item in (*items, *self.about(to)):
             datagram.add(item)
-        self.news.fill(datagram, self.view.population)
+        self._fill(datagram, to)
         self.put(SendPlain(to, datagram.encode()))
+
+    def send_all(self, to: NodeId, items: Iterable[list[Value]]) -> None:
+        """Send these items in as many datagrams as it takes."""
+        if self.guest:
+            return
+        datagram = Datagram()
+        for item in items:
+            if not datagram.add(item):
+                self.put(SendPlain(to, datagram.encode()))
+                datagram = Datagram()
+                datagram.add(item)
+        if datagram:
+            self._fill(datagram, to)
+            self.put(SendPlain(to, datagram.encode()))
+
+    def knows_all(self, node_id: NodeId) -> bool:
+        """Whether a member's view was, when it last told of it, what ours is now."""
+        row = self.view.get(node_id)
+        return row is not None and row.view_hash == self.view.hash
+
+    def _fill(self, datagram: Datagram, to: NodeId) -> None:
+        self.news.fill(datagram, self.view.population, knows_all=self.knows_all(to))
 
     def present(self, record: Record, to: NodeId) -> None:
         """Tell somebody of a member that is new to it; if that fits, so that it need not ask."""
-        line = record.line.raw
-        whole = RecordItem(line, record.body_raw, record.chain).wire()
-        self.send(to, whole if Datagram().add(whole) else LineItem(line).wire())
+        self.send(to, whole_if_it_fits(record))
 
     def about(self, node_id: NodeId) -> list[list[Value]]:
         """What this node believes of a member and the member should object to, if it can."""
@@ -114,6 +142,12 @@ class Parts:
         """Whether its record is here because this node asked for it; says so once."""
         return self._pulled.pop(node_id, None) is not None
 
+    def forget_expired(self, now: Seconds) -> None:
+        """Forget some of the departed whose lines nobody would believe any more."""
+        unix, tolerance = self.wall.unix(now), self.config.clock_tolerance
+        for row in self.view.expired(unix, tolerance, self.rng, _DEPARTED_AT_ONCE):
+            self.view.forget(row)
+
     def accuse(self, row: Row, evidence: Evidence, now: Seconds) -> Accusation:
         """Sign that this node could not reach a member."""
         return Accusation.signed(
@@ -136,3 +170,15 @@ class Parts:
     ) -> None:
         """Write to the log."""
         self.put(Tell(Log(level, text, tuple(fields.items()))))
+
+
+def whole_if_it_fits(record: Record) -> list[Value]:
+    """The record as an item; its line alone if a datagram cannot hold all of it."""
+    line = record.line.raw
+    whole = RecordItem(line, record.body_raw, record.chain).wire()
+    return whole if Datagram().add(whole) else LineItem(line).wire()
+
+
+def _batches(ids: list[NodeId], size: int) -> Iterator[list[NodeId]]:
+    for first in range(0, len(ids), size):
+        yield ids[first : first + size]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from math import inf
+from math import ceil, inf
 from typing import Final
 
 import attrs
 
 from meshp2p.gossip.antientropy import AntiEntropy
 from meshp2p.gossip.detector import PROBE, SUSPICION, Detector
+from meshp2p.gossip.digest import BUCKETS
 from meshp2p.gossip.dissemination import Told
 from meshp2p.gossip.intake import Intake
 from meshp2p.gossip.member import Row
@@ -17,6 +18,7 @@ from meshp2p.gossip.outputs import SendPlain
 from meshp2p.gossip.own import RENEW, OwnRecord
 from meshp2p.gossip.parts import Parts
 from meshp2p.gossip.refutation import REFUTE, Refutation
+from meshp2p.gossip.repair import Repair
 from meshp2p.ids import NodeId, Seconds
 
 _TICK: Final = "tick"
@@ -25,17 +27,20 @@ _LOST: Final = "lost"
 _SWEEP: Final = "sweep"
 _WORK: Final = "work"
 _DOUBT: Final = "doubt"
+_DIGEST: Final = "digest"
 
 _BURST: Final = 4
 """Datagrams to one member in one round of gossip, as long as there is news for them."""
 _WORK_PAUSE: Final = 0.001
 """Seconds between slices of signature checks: acks are answered in between."""
 _SWEEP_INTERVAL: Final = 60.0
-_SWEEP_SIZE: Final = 64
-"""Departed members looked at in each sweep for lines that have expired."""
 _RENEW_BEFORE: Final = 3_600.0
 """A chain that ends within these seconds is asked for again."""
 _RENEW_PAUSE: Final = 300.0
+_SHOW_EVERY: Final[Seconds] = 60.0
+"""Pause, on average, between two buckets that are listed in full."""
+_LEASE_ROUNDS: Final = 16
+"""All leases are looked at so often within one validity."""
 
 
 @attrs.define
@@ -50,6 +55,7 @@ class Rounds:
     _detector: Detector
     _intake: Intake
     _entropy: AntiEntropy
+    _repair: Repair
     _own: OwnRecord | None
     _refutation: Refutation | None
     _last_round: Seconds = attrs.field(default=-inf, init=False)
@@ -94,6 +100,7 @@ class Rounds:
         config, view, rng = self._parts.config, self._parts.view, self._parts.rng
         if view.live:
             self._start(_TICK, now + config.probe_interval * rng.random())
+            self._start(_DIGEST, now + config.digest_interval * (0.5 + rng.random()))
         if view.has_lost:
             self._start(_LOST, now + config.lost_retry_interval * (0.5 + rng.random()))
         if view.dead or view.left:
@@ -126,6 +133,8 @@ class Rounds:
             self._refutation.due(now)
         elif key == RENEW and self._own is not None:
             self._own.renew(now)
+        elif key == _DIGEST:
+            self._compare(now)
         elif key == _DOUBT:
             self._ask_again(now)
         elif key == _LOST:
@@ -133,7 +142,7 @@ class Rounds:
             if lost is not None:
                 self._detector.call_out(lost, now)
         elif key == _SWEEP:
-            self._sweep(now)
+            self._parts.forget_expired(now)
 
     def _tick(self, now: Seconds) -> None:
         """One protocol period: probe one member, and keep its record fresh."""
@@ -155,10 +164,20 @@ class Rounds:
 
     def _ask_again(self, now: Seconds) -> None:
         """Ping the peer whose view differed: its ack shows whether it still does."""
-        peer = self._entropy.whom_to_ask(now)
+        peer = self._entropy.whom_to_ask(self._parts.view.live, now)
         row = None if peer is None else self._parts.view.get(peer)
         if row is not None and row.is_live:
             self._detector.probe(row, now)
+
+    def _compare(self, now: Seconds) -> None:
+        """Compare views with a random member even if their hashes agree: one may be forged."""
+        parts, config = self._parts, self._parts.config
+        for peer in parts.view.live.sample(parts.rng, 1):
+            self._repair.compare(peer, now)
+            if parts.rng.random() * _SHOW_EVERY < config.digest_interval:
+                self._repair.show_bucket(peer, now)
+            share = config.digest_interval * _LEASE_ROUNDS / config.line_validity
+            self._repair.ask_for_leases(peer, now, min(ceil(BUCKETS * share), BUCKETS))
 
     def _gossip(self, now: Seconds, fanout: int) -> None:
         """Tell a few members what is new, each at most `_BURST` datagrams of it."""
@@ -170,14 +189,8 @@ class Rounds:
                 datagram, before = Datagram(), len(told)
                 for item in () if told else parts.about(peer):
                     datagram.add(item)
-                parts.news.fill(datagram, parts.view.population, told)
-                if len(told) == before:
+                knows_all = parts.knows_all(peer)
+                parts.news.fill(datagram, parts.view.population, told, knows_all=knows_all)
+                if len(told) == before or not datagram:
                     break
                 parts.put(SendPlain(peer, datagram.encode()))
-
-    def _sweep(self, now: Seconds) -> None:
-        """Forget some of the departed whose lines have expired everywhere."""
-        parts = self._parts
-        unix, tolerance = parts.wall.unix(now), parts.config.clock_tolerance
-        for row in parts.view.expired(unix, tolerance, parts.rng, _SWEEP_SIZE):
-            parts.view.forget(row)

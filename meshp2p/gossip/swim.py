@@ -15,6 +15,7 @@ from meshp2p.gossip.antientropy import AntiEntropy
 from meshp2p.gossip.census import Census
 from meshp2p.gossip.detector import Detector
 from meshp2p.gossip.dissemination import Dissemination
+from meshp2p.gossip.fields import array, binary
 from meshp2p.gossip.intake import Intake
 from meshp2p.gossip.messages import (
     Ack,
@@ -23,8 +24,11 @@ from meshp2p.gossip.messages import (
     Nack,
     Ping,
     RecordItem,
+    Repairing,
     SuspicionItem,
+    Unknown,
     decode_untrusted,
+    mask_untrusted,
     record_untrusted,
 )
 from meshp2p.gossip.outputs import Output, SyncWith
@@ -33,9 +37,11 @@ from meshp2p.gossip.parts import Parts
 from meshp2p.gossip.probe import Probes
 from meshp2p.gossip.record import VersionLine
 from meshp2p.gossip.refutation import Refutation
+from meshp2p.gossip.repair import Repair
 from meshp2p.gossip.rounds import Rounds
 from meshp2p.gossip.timers import WallClock
 from meshp2p.gossip.view import View
+from meshp2p.gossip.welcome import Greeting, Welcome
 from meshp2p.identity.keys import Crypto
 from meshp2p.identity.node import NodeIdentity
 from meshp2p.identity.trust import Trust
@@ -103,8 +109,16 @@ class Swim(Census):
         self._admission = Admission(parts, trust)
         self._intake = Intake(parts, self._admission, self._detector, self._refutation)
         self._entropy = AntiEntropy(config, rng, now)
+        self._repair = Repair(parts)
+        self._welcome = Welcome(parts, self._intake, self._entropy)
         self._rounds = Rounds(
-            parts, self._detector, self._intake, self._entropy, self._own, self._refutation
+            parts,
+            self._detector,
+            self._intake,
+            self._entropy,
+            self._repair,
+            self._own,
+            self._refutation,
         )
         self._left_at: Seconds | None = None
         self._forgiven: Seconds | None = None
@@ -136,6 +150,9 @@ class Swim(Census):
         for message in messages:
             if isinstance(message, LineItem | RecordItem | SuspicionItem):
                 self._intake.offer(message, peer, now)
+        repairing = [message for message in messages if isinstance(message, Repairing)]
+        if repairing and self._left_at is None and room == limits.MAX_PLAINTEXT:
+            self._repair.receive(peer, repairing, now)
         self._rounds.arm(now)
 
     def merge_untrusted(
@@ -168,12 +185,61 @@ class Swim(Census):
     def synced_with(self, peer: NodeId, *, now: Seconds) -> None:
         """The peer's last record has been handed over; tell it about this node."""
         self._begin(now)
-        if not self._intake.settled:
-            self._entropy.recheck(peer, now)
+        if not self._parts.settled:
+            self._entropy.greeted(peer, now)
         self._intake.end_sync(peer)
         self._intake.work(now)
         if self._own is not None:
             self._parts.present(self._own.record, peer)
+        self._rounds.arm(now)
+
+    def greeting(self, newcomer: Sequence[Value], peer: NodeId, *, now: Seconds) -> list[Value]:
+        """Answer a newcomer that shows its own record; see `Greeting.wire`."""
+        self.merge_untrusted(newcomer, peer, now=now)
+        return [] if self._parts.guest else self._welcome.greet().wire()
+
+    def greeted_untrusted(self, greeting: Value, peer: NodeId, *, now: Seconds) -> None:
+        """A node answered the first question; what it left out is asked for next.
+
+        Raises:
+            WireError: The answer is none.
+        """
+        read = Greeting.from_untrusted(greeting)
+        self.merge_untrusted(read.records, peer, now=now)
+        self._intake.then(peer, lambda moment: self._welcome.begin(peer, read.sums, moment))
+        self._intake.work(now)
+        self._rounds.arm(now)
+
+    def comparison(self, buckets: int, *, now: Seconds) -> list[Value]:
+        """[mask, entries]: for `SyncWith` with buckets."""
+        return self._repair.payload(buckets, now)
+
+    def compare_untrusted(
+        self, comparison: Sequence[Value], peer: NodeId, *, now: Seconds
+    ) -> list[Value] | None:
+        """Answer somebody's `comparison` with what it lacks; None if it has to ask another.
+
+        Raises:
+            WireError: It is none.
+        """
+        self._begin(now)
+        mask, entries, *_ = array(list(comparison), "a comparison", at_least=2)
+        read = binary(entries, "entries")
+        if self._parts.guest:
+            return None
+        return self._repair.answer_untrusted(peer, mask_untrusted(mask), read, now)
+
+    def compared(
+        self, records: Sequence[Value] | None, buckets: int, peer: NodeId, *, now: Seconds
+    ) -> None:
+        """The end of a comparison by stream: what this node lacked; None if it failed."""
+        if records is None:
+            self._begin(now)
+            self._welcome.failed(peer, buckets, now)
+        else:
+            self.merge_untrusted(records, peer, now=now)
+            self._intake.then(peer, lambda moment: self._welcome.ended(peer, moment))
+            self._intake.work(now)
         self._rounds.arm(now)
 
     def introduce(self, peer: NodeId, *, now: Seconds) -> None:
@@ -289,32 +355,57 @@ class Swim(Census):
     def _receive_probe(self, peer: NodeId, message: Message, now: Seconds, room: int) -> None:
         match message:
             case Ping(seq, view_hash):
-                self._compare(peer, view_hash, now)
+                row = self._parts.view.get(peer)
+                if row is not None:
+                    row.view_hash = view_hash
                 ack = Ack(seq, self._parts.view.hash, self.load)
-                self._parts.send(peer, ack.wire(), room=room)
+                self._parts.send(peer, ack.wire(), *self._lease_for(peer), room=room)
+                self._compare(peer, view_hash, now, room)
             case Ack(seq, view_hash, load):
                 row = self._parts.view.get(peer)
                 if row is not None:
                     row.load = load
                     self._detector.answered(row, seq, now)
-                self._compare(peer, view_hash, now)
+                self._compare(peer, view_hash, now, room)
             case Nack(target):
                 self._detector.nacked(peer, target)
-            case LineItem() | RecordItem() | SuspicionItem():
-                pass
-            case _:
+            case Unknown():
                 self._parts.counters["items_unknown"] += 1
+            case _:
+                pass
 
-    def _compare(self, peer: NodeId, theirs: int, now: Seconds) -> None:
+    def _lease_for(self, peer: NodeId) -> list[list[Value]]:
+        """Our newest line, once for each member that gossip does not bring it to."""
+        row = self._parts.view.get(peer)
+        if row is None or self._own is None or not self._own.has_longer_lease:
+            return []
+        line = self._own.record.line
+        if row.leased == line.valid_until:
+            return []
+        row.leased = line.valid_until
+        return [LineItem(line.raw).wire()]
+
+    def _compare(self, peer: NodeId, theirs: int, now: Seconds, room: int) -> None:
+        """Look into a lasting difference; not by tunnel, which has no room for a digest."""
         if self._left_at is not None:
             return
-        row = self._parts.view.get(peer)
+        row, direct = self._parts.view.get(peer), room == limits.MAX_PLAINTEXT
         if row is None:
             self._parts.pull(peer, peer, now)
-        elif row.is_live and self._entropy.observe(
-            peer, theirs=theirs, ours=self._parts.view.hash, now=now
-        ):
+            if direct:
+                self._repair.ask_who(peer, now)
+            return
+        row.view_hash = theirs
+        ours = self._parts.view.hash
+        differs = (
+            direct
+            and row.is_live
+            and self._entropy.observe(peer, theirs=theirs, ours=ours, now=now)
+        )
+        if differs and self._entropy.wants_everything:
             self._parts.put(SyncWith(peer))
+        elif differs:
+            self._repair.compare(peer, now)
 
 
 def _dead_among(records: Sequence[Value]) -> frozenset[bytes]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from random import Random
-from typing import Final
 
 import attrs
 
 from meshp2p.events import State
+from meshp2p.gossip import digest
+from meshp2p.gossip.digest import BUCKETS, Sums
 from meshp2p.gossip.directory import Directory
 from meshp2p.gossip.member import Row
 from meshp2p.gossip.pool import Pool
@@ -17,19 +17,14 @@ from meshp2p.gossip.record import Record
 from meshp2p.ids import NodeId, Seconds
 from meshp2p.wire import limits
 
-_HASH_BYTES: Final = 8
-_HASHES: Final = 1 << 64
-_CLASS: Final[dict[State, int]] = {"alive": 0, "suspect": 0, "dead": 1, "left": 2}
-"""What the view hash tells apart. A suspicion is a question, not yet a difference."""
-
 
 @attrs.define
 class View:
     """Rows by id, and what can be said about all of them without looking at each.
 
-    `hash` sums a 64-bit hash of each (id, epoch, seq, state class): equal views have equal
-    hashes, and a change costs two additions. An insider with many keys could forge a
-    collision; it would only delay a repair.
+    `sums` adds up a 64-bit hash of each (id, epoch, seq, state class) by bucket: equal views
+    have equal sums, and a change costs two additions. An insider with many keys could forge
+    a collision; it would only delay a repair, since buckets are also listed now and then.
 
     Args:
         own_id: This node, which is never drawn at random.
@@ -37,11 +32,16 @@ class View:
 
     own_id: NodeId
     hash: int = attrs.field(default=0, init=False)
+    """The sum of all sums."""
+    sums: Sums = attrs.field(factory=lambda: [0] * BUCKETS, init=False)
     directory: Directory = attrs.field(factory=Directory, init=False)
     live: Pool = attrs.field(factory=Pool, init=False)
     dead: Pool = attrs.field(factory=Pool, init=False)
     left: Pool = attrs.field(factory=Pool, init=False)
     _rows: dict[NodeId, Row] = attrs.field(factory=dict, init=False)
+    _buckets: list[dict[NodeId, Row]] = attrs.field(
+        factory=lambda: [{} for _ in range(BUCKETS)], init=False
+    )
     _lost: dict[NodeId, Row] = attrs.field(factory=dict, init=False)
 
     def __len__(self) -> int:
@@ -60,6 +60,17 @@ class View:
         """A dead member whose record has expired, but which may be tried again."""
         return self._lost.get(NodeId(node_id))
 
+    def bucket(self, number: int) -> list[Row]:
+        """Members whose ids fall into one bucket, in whatever state."""
+        return list(self._buckets[number].values())
+
+    def find(self, prefix: bytes) -> Row | None:
+        """The member whose id begins so; None for a stranger, or if it is too short to tell."""
+        if len(prefix) < digest.PREFIX_BYTES:
+            return None
+        bucket = self._buckets[digest.bucket_of(prefix)]
+        return next((row for row in bucket.values() if row.id.startswith(prefix)), None)
+
     @property
     def population(self) -> int:
         """Live members, this node included: SWIM's n."""
@@ -70,7 +81,7 @@ class View:
         if len(self._rows) >= limits.MAX_MEMBERS and not self._make_room():
             return False
         self._lost.pop(row.id, None)
-        self._rows[row.id] = row
+        self._rows[row.id] = self._buckets[digest.bucket_of(row.id)][row.id] = row
         self._enter(row)
         return True
 
@@ -87,7 +98,7 @@ class View:
         Who died without leaving may only have been away: it is still tried now and then.
         """
         self._exit(row)
-        del self._rows[row.id]
+        del self._rows[row.id], self._buckets[digest.bucket_of(row.id)][row.id]
         self.directory.remove(row.id)
         if row.state == "dead":
             self._lost[row.id] = row
@@ -123,27 +134,20 @@ class View:
         return False
 
     def _enter(self, row: Row) -> None:
-        self.hash = (self.hash + _hash_of(row)) % _HASHES
+        self._count(row, digest.hash_of(row))
         self.directory.update(row)
         if row.id != self.own_id:
             self._pool(row).add(row.id)
 
     def _exit(self, row: Row) -> None:
-        self.hash = (self.hash - _hash_of(row)) % _HASHES
+        self._count(row, -digest.hash_of(row))
         self._pool(row).discard(row.id)
+
+    def _count(self, row: Row, amount: int) -> None:
+        self.hash = (self.hash + amount) % digest.SUMS
+        digest.added(self.sums, row.id, amount)
 
     def _pool(self, row: Row) -> Pool:
         if row.is_live:
             return self.live
         return self.dead if row.state == "dead" else self.left
-
-
-def _hash_of(row: Row) -> int:
-    epoch, seq = row.version
-    said = b"%b%b%b%c" % (row.id, _u64(epoch), _u64(seq), _CLASS[row.state])
-    digest = hashlib.blake2b(said, digest_size=_HASH_BYTES).digest()
-    return int.from_bytes(digest, "big")
-
-
-def _u64(number: int) -> bytes:
-    return number.to_bytes(8, "big")

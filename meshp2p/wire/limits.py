@@ -86,8 +86,9 @@ MAX_SEEN_INITS: Final = 4_096
 MAX_BUDGETS: Final = 1_024
 """Hosts or members whose share of this node's work is kept count of."""
 
-MAX_PREAUTH_STREAMS: Final = 64
-"""Accepted connections that have not proved who they are."""
+MAX_PREAUTH_STREAMS: Final = 256
+"""Accepted connections that have not proved who they are: a mesh of hundreds whose members all
+start at once and know one seed. Of more, the one silent longest is cut, and tries again."""
 
 MAX_PREAUTH_STREAMS_PER_HOST: Final = 8
 """The same from one address (one /64 with IPv6)."""

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from meshp2p.errors import WireError
+from meshp2p.gossip import digest
 from meshp2p.gossip.messages import (
     Ack,
+    BucketItem,
+    DifferItem,
+    DigestItem,
     LineItem,
     Ping,
     RecordItem,
     SuspicionItem,
+    WantItem,
 )
 from meshp2p.gossip.swim import Swim
 from meshp2p.wire import codec, limits
@@ -60,6 +68,13 @@ def items() -> list[list[Value]]:
 
 
 ITEMS = items()
+QUESTIONS: list[list[Value]] = [
+    DigestItem(bytes(range(256)) * 4).wire(),
+    BucketItem(digest.first_of(5), digest.last_of(5), bytes(range(32))).wire(),
+    WantItem(bytes(range(8)), id_of("bob")[:8], id_of("alice")[:8]).wire(),
+    DifferItem(digest.ALL).wire(),
+]
+"""Nothing in them is signed: they may ask for anything, and must change nothing."""
 
 
 def swallow(swim: Swim, plaintext: bytes) -> None:
@@ -89,7 +104,7 @@ def test_arbitrary_values_never_raise(values: list[list[Value]]) -> None:
     assert len(ALICE.members()) <= 3
 
 
-@given(st.sampled_from(ITEMS), st.data())
+@given(st.sampled_from([*ITEMS, *QUESTIONS]), st.data())
 def test_a_message_with_one_field_changed_never_raises(
     item: list[Value], data: st.DataObject
 ) -> None:
@@ -130,3 +145,29 @@ def test_a_datagram_cut_short_never_raises(tail: bytes, length: int) -> None:
     swallow(ALICE, datagram(ITEMS[4])[:length] + tail)
 
     assert ALICE.member(id_of("alice")) is not None
+
+
+@given(st.sampled_from(QUESTIONS), st.data())
+def test_no_question_changes_a_view(item: list[Value], data: st.DataObject) -> None:
+    """Digests, listings and wishes of whatever content are answered, or not, and that is all."""
+    position = data.draw(st.integers(1, len(item) - 1))
+    changed = list(item)
+    value = item[position]
+    size = len(value) if isinstance(value, bytes) else 0
+    changed[position] = data.draw(st.binary(min_size=size, max_size=size) if size else VALUES)
+    before = ALICE.view_hash(), len(ALICE.members())
+
+    swallow(ALICE, datagram(changed))
+
+    assert (ALICE.view_hash(), len(ALICE.members())) == before
+
+
+@given(st.lists(VALUES, max_size=4))
+def test_no_comparison_by_stream_raises(value: list[Value]) -> None:
+    """Whatever arrives as a comparison or greeting is refused as malformed, or answered."""
+    for ask in (ALICE.compare_untrusted, ALICE.greeted_untrusted):
+        with contextlib.suppress(WireError):
+            ask(value, id_of("bob"), now=START)
+    ALICE.outputs()
+
+    assert len(ALICE.members()) <= 3

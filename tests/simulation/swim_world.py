@@ -23,6 +23,7 @@ from meshp2p.identity.node import NodeIdentity
 from meshp2p.identity.trust import MeshKeys, Trust
 from meshp2p.ids import Address, NodeId
 from meshp2p.wire import limits
+from meshp2p.wire.codec import Value
 
 START = 1_000.0
 UNIX = 1_750_000_000.0
@@ -256,10 +257,16 @@ class SwimWorld:
             case IndirectProbe(target=target, helpers=helpers, plaintext=plaintext):
                 for helper in helpers:
                     self._send(person, target, plaintext, via=helper)
-            case SyncWith(peer=peer):
-                self._stream(person, peer, None)
+            case SyncWith(peer=peer, buckets=None):
+                meet = _join if person.swim.is_new else _sync
+                self._stream(person, peer, lambda other: meet(person, other, self.now))
+            case SyncWith(peer=peer, buckets=int(mask)):
+                asked = person.swim.comparison(mask, now=self.now)
+                self._stream(
+                    person, peer, lambda other: _compare(person, other, asked, mask, self.now)
+                )
             case Pull(peer=peer, ids=ids):
-                self._stream(person, peer, ids)
+                self._stream(person, peer, lambda other: _pull(person, other, ids, self.now))
             case Tell(event=MemberEvent() as event):
                 person.events.append(event)
             case Tell(event=Synced(peer=peer)):
@@ -304,19 +311,34 @@ class SwimWorld:
                     self._perform(person, output)
         self._after_input(person)
 
-    def _stream(self, person: Person, peer: NodeId, ids: tuple[NodeId, ...] | None) -> None:
+    def _stream(self, person: Person, peer: NodeId, ask: Callable[[Person], None]) -> None:
         """A request by stream: reliable, unless the link or the peer is gone."""
         if (person.id, peer) in self.cut or self._is_gone(peer):
             return
-        self._at(self.now + 0.004, lambda: self._answer(person, peer, ids))
+        self._at(self.now + 0.004, lambda: self._answer(person, self.people[peer], ask))
 
-    def _answer(self, person: Person, peer: NodeId, ids: tuple[NodeId, ...] | None) -> None:
-        other = self.people[peer]
+    def _answer(self, person: Person, other: Person, ask: Callable[[Person], None]) -> None:
         if other.crashed or other.paused or person.crashed or person.paused:
             return
-        swim = other.swim
-        records = swim.sync_payload() if ids is None else swim.records_of(list(ids))
-        person.swim.merge_untrusted(records, peer, now=self.now)
-        if ids is None:
-            person.swim.synced_with(peer, now=self.now)
+        ask(other)
         self._after_input(person)
+        self._after_input(other)
+
+
+def _join(person: Person, other: Person, now: float) -> None:
+    greeting = other.swim.greeting(person.swim.records_of([person.id]), person.id, now=now)
+    person.swim.greeted_untrusted(greeting, other.id, now=now)
+
+
+def _sync(person: Person, other: Person, now: float) -> None:
+    person.swim.merge_untrusted(other.swim.sync_payload(), other.id, now=now)
+    person.swim.synced_with(other.id, now=now)
+
+
+def _compare(person: Person, other: Person, asked: list[Value], mask: int, now: float) -> None:
+    records = other.swim.compare_untrusted(asked, person.id, now=now)
+    person.swim.compared(records, mask, other.id, now=now)
+
+
+def _pull(person: Person, other: Person, ids: tuple[NodeId, ...], now: float) -> None:
+    person.swim.merge_untrusted(other.swim.records_of(list(ids)), other.id, now=now)

@@ -174,11 +174,13 @@ def test_strangers_that_say_nothing_do_not_keep_members_out() -> None:
     """The longest silent one goes when a newcomer needs the place."""
     world = World(10, attrs.evolve(loopback(), preauth_timeout=60.0))
     (alice,) = world.join("alice")
-    for n in range(70):
-        alice.feed(functools.partial(_connect, 10_000 + 2 * n, Address(f"10.9.{n}.1", 1)))
+    crowd = limits.MAX_PREAUTH_STREAMS + 6
+    for n in range(crowd):
+        host = f"10.{9 + n // 200}.{n % 200}.1"
+        alice.feed(functools.partial(_connect, 10_000 + 2 * n, Address(host, 1)))
     unproved = alice.engine._links._unproved  # noqa: SLF001
     assert len(unproved) == limits.MAX_PREAUTH_STREAMS
-    assert 10_000 + 2 * 69 in unproved
+    assert 10_000 + 2 * (crowd - 1) in unproved
     assert 10_000 not in unproved
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from meshp2p.errors import WireError
 from meshp2p.gossip.accusation import Accusation
-from meshp2p.gossip.record import Record, body_hash
+from meshp2p.gossip.record import Record, VersionLine, body_hash
 from meshp2p.identity.keys import node_id_of
 from meshp2p.ids import NodeId
 from meshp2p.simulation.invariants import inside
@@ -168,9 +168,21 @@ class OwnName(RowInvariant):
             f"{who} spoke after its farewell",
             who,
         )
+        if _is_longer_lease(before.record.line, after.record.line):
+            return
         if before.record.line.raw != after.record.line.raw and after.version <= before.version:
             text = f"{who} signed version {after.version} after {before.version}"
             self.violate(text, who)
+
+
+def _is_longer_lease(before: VersionLine, after: VersionLine) -> bool:
+    """Whether one version was only signed again, for longer."""
+    same = (before.version, before.body_hash, before.state) == (
+        after.version,
+        after.body_hash,
+        after.state,
+    )
+    return same and after.valid_until > before.valid_until
 
 
 class OneSuspicion(RowInvariant):

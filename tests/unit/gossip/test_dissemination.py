@@ -143,3 +143,51 @@ def test_a_datagram_never_exceeds_its_room() -> None:
         news.fill(datagram, 30)
 
         assert len(datagram.encode()) <= room
+
+
+def test_a_crowd_of_accusations_leaves_room_for_newcomers() -> None:
+    """Whoever accuses everybody cannot keep new members from being announced."""
+    news = Dissemination(2.0)
+    for number in range(30):
+        news.put_accusation(accusation("alice", record_of(f"member-{number}").line))
+    bob = record_of("bob")
+    news.put_line(bob)
+
+    assert LineItem(bob.line.raw) in filled(news)
+
+
+def test_room_that_nobody_needs_is_used() -> None:
+    """A share that is kept for others is no waste where they have nothing to say."""
+    news, mixed = Dissemination(2.0), Dissemination(2.0)
+    for number in range(30):
+        for queue in (news, mixed):
+            queue.put_accusation(accusation("alice", record_of(f"member-{number}").line))
+    for number in range(3):
+        mixed.put_line(record_of(f"other-{number}"), new_body=True)
+
+    alone = Datagram()
+    news.fill(alone, 10)
+    together = Datagram()
+    mixed.fill(together, 10)
+
+    assert alone.free < 160
+    assert together.free < 160
+
+
+def test_what_the_recipient_knows_is_not_sent_but_counts() -> None:
+    """Lines are no news to a member whose view is ours; an accusation may be."""
+    news = Dissemination(2.0)
+    bob, carol = record_of("bob"), record_of("carol")
+    news.put_line(bob, refutes=True)
+    news.put_accusation(accusation("alice", carol.line))
+    datagram = Datagram()
+
+    for _ in range(ceil(2.0 * log(11))):
+        datagram = Datagram()
+        news.fill(datagram, 10, knows_all=True)
+
+        assert decode_untrusted(datagram.encode()) == [
+            SuspicionItem(accusation("alice", carol.line).raw)
+        ]
+
+    assert len(news) == 0

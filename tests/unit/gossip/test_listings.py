@@ -46,7 +46,7 @@ def test_made_up_members_leave_nothing_behind() -> None:
         work_off(bob, NOW)
 
     assert bob.counters["claims_refused"] == 1_000
-    assert largest_table(bob) < 100
+    assert largest_table(bob) < 200  # 128 buckets of a view, whoever is in them
     assert len(bob.members()) == 1
 
 

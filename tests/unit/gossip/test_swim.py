@@ -650,3 +650,19 @@ def test_the_same_seed_and_inputs_give_the_same_bytes() -> None:
         runs.append(run_to(alice, START + 30))
 
     assert runs[0] == runs[1]
+
+
+def test_a_member_whose_view_is_ours_is_not_told_again() -> None:
+    """News is kept from whoever's last view hash equals ours: bytes for nothing."""
+    alice, *_ = circle("alice", "bob", "carol")
+    newer = signed_line("carol", line_of(swim_of("carol")), seq=1)
+    alice.receive(id_of("carol"), datagram(LineItem(newer.raw).wire()), now=NOW)
+    alice.outputs()
+
+    alice.receive(id_of("bob"), ping(view_hash=1), now=NOW)
+    behind = said(alice.outputs(), "bob")
+    alice.receive(id_of("bob"), ping(view_hash=alice.view_hash()), now=NOW)
+    equal = said(alice.outputs(), "bob")
+
+    assert LineItem(newer.raw) in behind
+    assert equal == [Ack(1, alice.view_hash(), 0)]

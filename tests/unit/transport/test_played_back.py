@@ -8,11 +8,12 @@ from meshp2p.errors import WireError
 from meshp2p.identity.keys import OpenSSL
 from meshp2p.ids import Address
 from meshp2p.transport import packet
-from meshp2p.transport.budget import Budgets, source_of
+from meshp2p.transport.budget import source_of
 from meshp2p.transport.copies import Copies
 from meshp2p.transport.endpoint import Route
 from meshp2p.transport.session import Path, Via
 from meshp2p.wire import limits
+from meshp2p.wire.budget import Budgets
 from tests.unit.transport.net import Net, Node, cheap_door, kind_of
 from tests.unit.transport.pair import door_of, node_id
 

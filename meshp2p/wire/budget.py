@@ -1,0 +1,38 @@
+"""How much work somebody may make this node do: so much at once, so much a second."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable
+
+import attrs
+
+from meshp2p.ids import Seconds
+
+
+@attrs.define
+class Budgets:
+    """A token bucket for each of those who ask.
+
+    Args:
+        at_once: What somebody may have done who has not asked lately.
+        per_second: What comes back with time, up to `at_once`.
+        remember: Askers kept; the one silent longest is forgotten, and begins anew.
+    """
+
+    at_once: int
+    per_second: float
+    remember: int
+    _left: OrderedDict[Hashable, tuple[float, Seconds]] = attrs.field(
+        factory=OrderedDict, init=False
+    )
+
+    def spend(self, who: Hashable, now: Seconds) -> bool:
+        """Take one from somebody's budget; False if nothing is left of it."""
+        left, then = self._left.pop(who, (float(self.at_once), now))
+        left = min(float(self.at_once), left + (now - then) * self.per_second)
+        allowed = left >= 1.0
+        self._left[who] = (left - allowed, now)
+        if len(self._left) > self.remember:
+            self._left.popitem(last=False)
+        return allowed
