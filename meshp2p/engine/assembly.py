@@ -11,11 +11,13 @@ from meshp2p.engine.answers import Answers
 from meshp2p.engine.calls import Calls
 from meshp2p.engine.coordination import Coordination
 from meshp2p.engine.core import Core
+from meshp2p.engine.governor import Governor
 from meshp2p.engine.joining import Joining
 from meshp2p.engine.link import Link
 from meshp2p.engine.links import Links
 from meshp2p.engine.membership import Membership, route_to
 from meshp2p.engine.syncing import PULL, SYNC, Syncing
+from meshp2p.engine.watching import Watching
 from meshp2p.events import CapabilityInfo, MemberEvent
 from meshp2p.gossip.swim import Swim
 from meshp2p.ids import Address, NodeId, Seconds
@@ -39,6 +41,8 @@ class Assembly:
     calls: Calls
     coordination: Coordination
     joining: Joining
+    watching: Watching
+    governor: Governor
 
 
 def assemble(
@@ -67,6 +71,7 @@ def assemble(
     endpoint = Endpoint(config=core.config, door=door, rng=core.rng)
     route = functools.partial(route_to, swim)
     syncing = _begin_syncing(core, swim, links, answers, route)
+    governor = _begin_governing(core)
     calls = Calls(core, links, swim, serve_locally=answers.serve_locally, route_to=route)
     calls.cancel_job = serving.cancel
     return Assembly(
@@ -78,10 +83,18 @@ def assemble(
         endpoint=endpoint,
         syncing=syncing,
         membership=Membership(
-            core, swim, endpoint, links, syncing=syncing, on_event=on_member_event
+            core,
+            swim,
+            endpoint,
+            links,
+            syncing=syncing,
+            governor=governor,
+            on_event=on_member_event,
         ),
+        governor=governor,
         calls=calls,
         coordination=Coordination(core, calls, swim, answers, stored, serving=serving),
+        watching=Watching(core, swim, calls, answers),
         joining=Joining(core, seeds, visit=syncing.sync_at, knows=swim.knows_address, now=core.now),
     )
 
@@ -92,6 +105,21 @@ def _open_door(core: Core) -> Doorkeeper:
     )
     door.wall_offset = core.wall_offset
     return door
+
+
+def _begin_governing(core: Core) -> Governor:
+    config = core.config
+
+    def tell() -> None:
+        core.log(
+            "warning",
+            "the budget of bytes is spent: streams wait, and news of others is dropped",
+            bytes_per_second=config.bytes_per_second or config.membership_bytes_per_second,
+        )
+
+    return Governor(
+        config.bytes_per_second, config.membership_bytes_per_second, now=core.now, tell=tell
+    )
 
 
 def _begin_gossip(

@@ -8,12 +8,21 @@ from typing import Final
 
 from meshp2p.effects import Announce, SendDatagram
 from meshp2p.engine.core import Core
+from meshp2p.engine.governor import Governor
 from meshp2p.engine.links import Links
 from meshp2p.engine.syncing import Syncing
 from meshp2p.errors import UnknownMessage, WireError
 from meshp2p.events import Event, MemberEvent, Synced
-from meshp2p.gossip.messages import FORWARD, FORWARDED, MAX_TUNNELLED
+from meshp2p.gossip.messages import (
+    FORWARD,
+    FORWARDED,
+    LINE,
+    MAX_TUNNELLED,
+    RECORD,
+    SUSPICION,
+)
 from meshp2p.gossip.outputs import IndirectProbe, Pull, SendPlain, SyncWith, Tell
+from meshp2p.gossip.record import VersionLine
 from meshp2p.gossip.swim import Swim
 from meshp2p.ids import Address, NodeId, Seconds
 from meshp2p.transport.budget import Budgets
@@ -46,6 +55,7 @@ class Membership:
         links: Links,
         *,
         syncing: Syncing,
+        governor: Governor,
         on_event: Callable[[MemberEvent, Seconds], None],
     ) -> None:
         """Tell the engine of members that come and go through `on_event`."""
@@ -55,6 +65,7 @@ class Membership:
         self._links = links
         self._on_event = on_event
         self._syncing = syncing
+        self._governor = governor
         self._owners: OrderedDict[Address, NodeId] = OrderedDict()
         self._statics: dict[NodeId, bytes] = {}
         self._reply_by: tuple[NodeId, Via] | None = None
@@ -65,6 +76,8 @@ class Membership:
 
     def receive_datagram(self, data: bytes, path: Path, now: Seconds) -> None:
         """One datagram, from whoever sent it."""
+        if isinstance(path, Address):
+            self._governor.received_datagram(len(data))
         try:
             received = self._endpoint.receive_untrusted(data, path, now=now)
             if received is not None:
@@ -125,13 +138,21 @@ class Membership:
             return
         self._endpoint.send(to, plaintext, route=route_to(self._swim, to), now=now)
 
+    def _may_leave(self, plaintext: bytes, now: Seconds) -> bool:
+        """Whether there are bytes left for it, or it may not be late."""
+        if self._governor.datagrams.tokens > 0:
+            return True
+        own_id = self._core.identity.node_id
+        return not _is_news_of_others(plaintext, own_id) or self._governor.may_send_news(now)
+
     def drain(self, now: Seconds) -> None:
         """Perform what gossip asked for; sealing may ask for more."""
         while outputs := self._swim.outputs():
             for output in outputs:
                 match output:
                     case SendPlain(to=to, plaintext=plaintext):
-                        self._send(to, plaintext, now)
+                        if self._may_leave(plaintext, now):
+                            self._send(to, plaintext, now)
                     case IndirectProbe(target=target, helpers=helpers, plaintext=plaintext):
                         route = route_to(self._swim, target)
                         for helper in helpers:
@@ -151,6 +172,7 @@ class Membership:
                 if isinstance(path, Address):
                     if peer is not None:
                         self._remember_owner(path, peer)
+                    self._governor.sent_datagram(len(data))
                     self._core.emit(SendDatagram(path, data))
                 elif peer is not None:
                     wrapped = codec.pack([[FORWARD, 0, peer, data]])
@@ -198,3 +220,14 @@ class Membership:
         elif known != contact.transport_key:
             self._endpoint.forget(peer)
             self._links.drop_peer(peer, "it restarted", now=now)
+
+
+def _is_news_of_others(plaintext: bytes, own_id: NodeId) -> bool:
+    """Whether a datagram of ours neither asks nor answers, nor says that we are alive."""
+    match codec.unpack_list_untrusted(plaintext, 0):
+        case [[int(kind), bytes(line), *_], *_] if kind in (LINE, RECORD):
+            return VersionLine.from_bytes_untrusted(line).node_id != own_id
+        case [[int(kind), *_], *_]:
+            return kind == SUSPICION
+        case _:
+            return False

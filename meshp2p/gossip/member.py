@@ -96,6 +96,7 @@ class Row:
             rtt=self.rtt,
             joined_at=self.joined_at,
             last_seen=self.last_seen,
+            draining=self.record.line.state == DRAINING,
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from random import Random
-from typing import Literal
+from typing import Final, Literal
 
 import attrs
 
@@ -12,6 +12,7 @@ from meshp2p.config import Config
 from meshp2p.events import Log, MemberEvent, MemberEventName
 from meshp2p.gossip.accusation import Accusation, Evidence
 from meshp2p.gossip.dissemination import Dissemination
+from meshp2p.gossip.evidence import EvidenceLog
 from meshp2p.gossip.member import Row
 from meshp2p.gossip.messages import Datagram, LineItem, RecordItem, SuspicionItem
 from meshp2p.gossip.outputs import Output, Pull, SendPlain, Tell
@@ -23,6 +24,11 @@ from meshp2p.identity.node import NodeIdentity
 from meshp2p.ids import NodeId, Seconds
 from meshp2p.wire import limits
 from meshp2p.wire.codec import Value
+
+_COUNTED: Final[dict[MemberEventName, str]] = {
+    "member.suspected": "suspicions",
+    "member.failed": "deaths",
+}
 
 
 @attrs.define(kw_only=True)
@@ -44,6 +50,7 @@ class Parts:
     guest: bool = False
     timers: Timers = attrs.field(factory=Timers, init=False)
     counters: Counter[str] = attrs.field(factory=Counter, init=False)
+    evidence: EvidenceLog = attrs.field(factory=EvidenceLog, init=False)
     _outputs: list[Output] = attrs.field(factory=list, init=False)
     _pulls: dict[NodeId, list[NodeId]] = attrs.field(factory=dict, init=False)
     _pulled: OrderedDict[NodeId, Seconds] = attrs.field(factory=OrderedDict, init=False)
@@ -106,7 +113,7 @@ class Parts:
 
     def accuse(self, row: Row, evidence: Evidence, now: Seconds) -> Accusation:
         """Sign that this node could not reach a member."""
-        return Accusation.signed(
+        accusation = Accusation.signed(
             self.crypto,
             self.identity.node_private,
             self.identity.keys.group_id,
@@ -116,9 +123,15 @@ class Parts:
             unix=int(self.wall.unix(now)),
             evidence=evidence,
         )
+        self.evidence.accused(accusation)
+        self.counters["accusations"] += 1
+        return accusation
 
     def tell(self, name: MemberEventName, row: Row, reason: str = "") -> None:
         """Tell the application about a member's change of state."""
+        self.evidence.changed(row.id, name, reason)
+        if name in _COUNTED:
+            self.counters[_COUNTED[name]] += 1
         self.put(Tell(MemberEvent(name, row.member(), reason)))
 
     def log(

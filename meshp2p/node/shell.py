@@ -17,7 +17,7 @@ from meshp2p.consensus import AwardData
 from meshp2p.discovery import local
 from meshp2p.engine import Engine, Neighbour
 from meshp2p.errors import Closed, StartError
-from meshp2p.events import CallFinished, Event, Log, MemberEvent, Synced
+from meshp2p.events import CallFinished, Cut, Event, Log, MemberEvent, Synced
 from meshp2p.identity.trust import Trust
 from meshp2p.ids import Address, NodeId
 from meshp2p.node.home import Home
@@ -70,7 +70,7 @@ class Shell:
         self._results: weakref.WeakValueDictionary[int, PendingResult] = (
             weakref.WeakValueDictionary()
         )
-        self._events: deque[MemberEvent] = deque()
+        self._events: deque[MemberEvent | Cut] = deque()
         self._events_wanted = trio.Event()
         self._lost_events = 0
         self._joined = trio.Event()
@@ -337,6 +337,12 @@ class Shell:
         self.engine.set_capabilities(self.registry.infos(), now=trio.current_time())
         self.driver.after_command()
 
+    @trio.lowlevel.enable_ki_protection
+    def drain(self, *, draining: bool) -> None:
+        """Take no new calls, or take calls again."""
+        self.engine.drain(draining=draining, now=trio.current_time())
+        self.driver.after_command()
+
     # --- what the driver tells ---------------------------------------------------
 
     def _persisted(self, token: int, ok: bool) -> None:  # noqa: FBT001  # the journal's callback
@@ -352,6 +358,9 @@ class Shell:
             self._finished(event)
         elif isinstance(event, MemberEvent):
             logs.report(event, self._name())
+            if event.name in self.registry.listeners:
+                self._queue_event(event)
+        elif isinstance(event, Cut):
             if event.name in self.registry.listeners:
                 self._queue_event(event)
         elif isinstance(event, Log):
@@ -376,7 +385,7 @@ class Shell:
     def _name(self) -> str:
         return self.settings.handle or "meshp2p"
 
-    def _queue_event(self, event: MemberEvent) -> None:
+    def _queue_event(self, event: MemberEvent | Cut) -> None:
         if len(self._events) >= _MAX_EVENTS:
             self._lost_events += 1
             if self._lost_events == 1:

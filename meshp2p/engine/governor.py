@@ -1,0 +1,188 @@
+"""How many bytes a second a node sends, and which wait or are dropped when that is too many.
+
+Membership goes by datagram, calls by stream; each has half of the budget, and what one
+does not use the other may. Short of bytes, streams wait, and of datagrams those are
+dropped that only carry news of others: full syncs mend what they would have told. Never
+held up or dropped are probes, acks, what others asked to be passed on, and a node's word
+that it is alive: late, they would cost somebody its good name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf
+from typing import Final
+
+import attrs
+
+from meshp2p.ids import Seconds
+
+_BURST: Final[Seconds] = 1.0
+"""What was not used within so long is lost."""
+_QUIET: Final[Seconds] = 60.0
+"""So long after it last bit, the next bite is told of again."""
+_COUNTERS: Final = (
+    "datagrams_sent",
+    "datagram_bytes_sent",
+    "datagrams_received",
+    "datagram_bytes_received",
+    "news_dropped",
+    "streams_held",
+)
+
+
+@attrs.define
+class Bucket:
+    """Bytes that may be sent; sending more than there are is a debt.
+
+    Args:
+        rate: Bytes a second that come in; infinite for no limit.
+    """
+
+    rate: float
+    tokens: float = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Begin full."""
+        self.tokens = self.most
+
+    @property
+    def most(self) -> float:
+        """All that it can hold; as much can be owed."""
+        return self.rate * _BURST
+
+    def fill(self, tokens: float) -> float:
+        """Pour in; return what did not fit."""
+        if self.rate == inf:
+            return 0.0
+        before, self.tokens = self.tokens, min(self.most, self.tokens + tokens)
+        return before + tokens - self.tokens
+
+    def spend(self, size: int) -> None:
+        """Take out what was sent."""
+        if self.rate < inf:
+            self.tokens = max(-self.most, self.tokens - size)
+
+    def ready_in(self) -> Seconds:
+        """How long until something may be sent, if nothing flows over from elsewhere."""
+        return 0.0 if self.tokens > 0 else (1.0 - self.tokens) / self.rate
+
+
+class Governor:
+    """One node's budget, and what it has sent and received.
+
+    Attributes:
+        datagrams: Bucket of membership.
+        streams: Bucket of calls and syncs.
+    """
+
+    def __init__(
+        self,
+        bytes_per_second: int | None,
+        membership_bytes_per_second: int,
+        *,
+        now: Seconds,
+        tell: Callable[[], None],
+    ) -> None:
+        """Nothing was sent yet.
+
+        Args:
+            bytes_per_second: For everything together; None for no limit.
+            membership_bytes_per_second: For datagrams, if there is no limit for everything.
+            tell: Called when the budget is spent: once, and again after a quiet minute.
+        """
+        if bytes_per_second is None:
+            shares = (float(membership_bytes_per_second), inf)
+        else:
+            shares = (bytes_per_second / 2, bytes_per_second / 2)
+        self.datagrams, self.streams = map(Bucket, shares)
+        self.limits_streams = shares[1] < inf
+        self.stream_bytes_sent = 0
+        self.stream_bytes_received = 0
+        self._tell = tell
+        self._counters = dict.fromkeys(_COUNTERS, 0)
+        self._filled_at = now
+        self._held: dict[int, None] = {}
+        self._bit_at: Seconds = -inf
+        self._open = False
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """What was sent, received, dropped and held up so far."""
+        return {
+            **self._counters,
+            "stream_bytes_sent": self.stream_bytes_sent,
+            "stream_bytes_received": self.stream_bytes_received,
+        }
+
+    def may_send_news(self, now: Seconds) -> bool:
+        """Whether a datagram that only carries news of others may leave."""
+        if self._may(self.datagrams, now):
+            return True
+        self._counters["news_dropped"] += 1
+        self._bite(now)
+        return False
+
+    def may_write(self, stream: int, now: Seconds) -> bool:
+        """Whether a stream may be written; if not, it is among `released` later."""
+        if not self.limits_streams or self._may(self.streams, now):
+            return True
+        self._counters["streams_held"] += stream not in self._held
+        self._held[stream] = None
+        self._bite(now)
+        return False
+
+    def sent_datagram(self, size: int) -> None:
+        """So many bytes left as one datagram."""
+        self._counters["datagrams_sent"] += 1
+        self._counters["datagram_bytes_sent"] += size
+        self.datagrams.spend(size)
+
+    def received_datagram(self, size: int) -> None:
+        """So many bytes came as one datagram."""
+        self._counters["datagrams_received"] += 1
+        self._counters["datagram_bytes_received"] += size
+
+    def wrote(self, size: int) -> None:
+        """So many bytes were given to a stream."""
+        self.stream_bytes_sent += size
+        if self.limits_streams:
+            self.streams.spend(size)
+
+    def let_go(self) -> None:
+        """The node stops: its last words are not held up."""
+        self._open = True
+
+    def next_deadline(self) -> Seconds:
+        """When streams that were held may be written; `inf` if there are none."""
+        if not self._held:
+            return inf
+        return self._filled_at + (0.0 if self._open else self.streams.ready_in())
+
+    def released(self, now: Seconds) -> list[int]:
+        """Streams that may be written now."""
+        if not self._held or not self._may(self.streams, now):
+            return []
+        held, self._held = list(self._held), {}
+        return held
+
+    def _bite(self, now: Seconds) -> None:
+        news = now - self._bit_at > _QUIET
+        self._bit_at = now
+        if news:
+            self._tell()
+
+    def _may(self, bucket: Bucket, now: Seconds) -> bool:
+        if bucket.tokens <= 0:
+            self._fill(now)
+        return bucket.tokens > 0 or self._open
+
+    def _fill(self, now: Seconds) -> None:
+        """Give each its half; what one cannot hold goes to the other."""
+        passed = min(_BURST, max(0.0, now - self._filled_at))
+        self._filled_at = now
+        for bucket, other in ((self.datagrams, self.streams), (self.streams, self.datagrams)):
+            if bucket.rate < inf:
+                over = bucket.fill(bucket.rate * passed)
+                if other.rate < inf:
+                    other.fill(over)

@@ -1,0 +1,49 @@
+"""What the application sees of its mesh besides calls: batches, waits, explanations."""
+
+from __future__ import annotations
+
+from meshp2p.effects import Announce
+from meshp2p.engine.answers import Answers
+from meshp2p.engine.calls import Calls
+from meshp2p.engine.core import Core
+from meshp2p.engine.cuts import Cuts
+from meshp2p.engine.explaining import WHY, Explaining
+from meshp2p.engine.waits import Waits
+from meshp2p.events import MemberEvent
+from meshp2p.gossip.swim import Swim
+from meshp2p.ids import Seconds
+
+
+class Watching:
+    """Joins them to the list of members.
+
+    Args:
+        waits: Commands of `wait_for`.
+        explaining: Answers to `why`.
+    """
+
+    def __init__(self, core: Core, swim: Swim, calls: Calls, answers: Answers) -> None:
+        """Nothing has changed yet."""
+        self._core = core
+        self._swim = swim
+        self._cuts = Cuts(core.config.settle_window)
+        self.waits = Waits(core, swim)
+        self.explaining = Explaining(core, swim, calls)
+        answers.register(WHY, self.explaining.answer)
+
+    def member_event(self, event: MemberEvent, now: Seconds) -> None:
+        """Somebody came, changed or went."""
+        self._cuts.note(event, now)
+        self.waits.members_changed()
+
+    def next_deadline(self) -> Seconds:
+        """When a batch or somebody's patience ends."""
+        return min(self._cuts.next_deadline(), self.waits.next_deadline())
+
+    def receive_deadline(self, *, now: Seconds) -> None:
+        """Tell of the batch that has ended, and those who waited too long."""
+        view_hash, alive = self._swim.view_hash(), self._swim.present_count
+        cut = self._cuts.take(now, view_hash=view_hash, alive=alive)
+        if cut is not None:
+            self._core.emit(Announce(cut))
+        self.waits.receive_deadline(now=now)
