@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 
+from meshp2p.engine.acquaintances import Acquaintances
 from meshp2p.engine.answers import Answers
 from meshp2p.engine.calls import Calls
 from meshp2p.engine.coordination import Coordination
@@ -43,6 +44,7 @@ class Assembly:
     joining: Joining
     watching: Watching
     governor: Governor
+    acquaintances: Acquaintances
 
 
 def assemble(
@@ -72,6 +74,7 @@ def assemble(
     route = functools.partial(route_to, swim)
     syncing = _begin_syncing(core, swim, links, answers, route)
     governor = _begin_governing(core)
+    acquaintances = Acquaintances(core, swim, stored)
     calls = Calls(core, links, swim, serve_locally=answers.serve_locally, route_to=route)
     calls.cancel_job = serving.cancel
     return Assembly(
@@ -95,7 +98,8 @@ def assemble(
         calls=calls,
         coordination=Coordination(core, calls, swim, answers, stored, serving=serving),
         watching=Watching(core, swim, calls, answers),
-        joining=Joining(core, seeds, visit=syncing.sync_at, knows=swim.knows_address, now=core.now),
+        joining=_begin_joining(core, swim, syncing, seeds, acquaintances),
+        acquaintances=acquaintances,
     )
 
 
@@ -161,3 +165,22 @@ def _begin_syncing(
     answers.register(SYNC, syncing.answer_sync)
     answers.register(PULL, syncing.answer_pull)
     return syncing
+
+
+def _begin_joining(
+    core: Core,
+    swim: Swim,
+    syncing: Syncing,
+    seeds: tuple[tuple[str, int], ...],
+    acquaintances: Acquaintances,
+) -> Joining:
+    return Joining(
+        core,
+        seeds,
+        acquaintances=acquaintances,
+        visit=syncing.sync_at,
+        knows=swim.knows_address,
+        is_present=swim.is_present,
+        is_alone=lambda: swim.present_count <= 1,
+        now=core.now,
+    )

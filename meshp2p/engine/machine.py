@@ -202,6 +202,7 @@ class Engine(Survey):
         """The records of `Persist(token)` are on disk, or never will be."""
         self._core.now = now
         self._coordination.receive_persisted(token, ok=ok, now=now)
+        self._joining.receive_persisted(token, ok=ok, now=now)
         self._membership.drain(now)
 
     def receive_outcome(self, call: int, status: int, body: bytes, *, now: Seconds) -> None:
@@ -325,6 +326,7 @@ class Engine(Survey):
         """
         self._core.now = now
         self._calls.close(now=now)
+        self._joining.leave(now)
         self._swim.leave(now=now)
         self._membership.drain(now)
         return self._core.config.leave_linger
@@ -350,6 +352,7 @@ class Engine(Survey):
 
     def _member_event(self, event: MemberEvent, now: Seconds) -> None:
         self._watching.member_event(event, now)
+        self._joining.members_changed(now)
         if event.name in ("member.joined", "member.returned", "member.updated"):
             self._calls.members_changed(now=now)
         elif event.name in ("member.failed", "member.left"):

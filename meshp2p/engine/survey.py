@@ -34,6 +34,7 @@ class Survey:
         self._joining = parts.joining
         self._watching = parts.watching
         self._governor = parts.governor
+        self._acquaintances = parts.acquaintances
 
     @property
     def coordination(self) -> Coordination:
@@ -102,6 +103,7 @@ class Survey:
             "sessions": len(self._endpoint),
             "streams": len(self._links),
             "calls_open": self._calls.open_calls,
+            "peers_remembered": len(self._acquaintances),
             "waits_open": len(self._watching.waits),
             "handlers_running": self._serving.load,
             "handshakes_unanswered": self._endpoint.unreachable,

@@ -175,7 +175,7 @@ async def test_a_restart_ends_the_draining(sim: Simulation) -> None:
 @simulate(seeds=3)
 async def test_waiting_ends_as_soon_as_enough_can_be_called(sim: Simulation) -> None:
     """Not later than the member is known, and with the members that were waited for."""
-    (alice,) = await sim.start(1, lambda name: Node(name))
+    (alice,) = await sim.start(1, lambda name: Node(handle=name))
     began = trio.current_time()
     waited: list[float] = []
     found: list[set[str]] = []
