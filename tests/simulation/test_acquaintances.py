@@ -164,7 +164,9 @@ def test_the_disk_is_written_seldom_and_only_what_changed() -> None:
         world.start(f"visitor-{number}", seeds=[alice])
     world.run_for(100.0)
 
-    assert all(later - earlier >= 30.0 for earlier, later in zip(written, written[1:], strict=False))
+    assert all(
+        later - earlier >= 30.0 for earlier, later in zip(written, written[1:], strict=False)
+    )
     assert 3 <= len(written) <= 4
     assert len(known_on_disk(alice)) == 19
     assert {other.id for other in others} <= known_on_disk(alice)

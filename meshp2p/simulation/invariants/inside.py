@@ -85,6 +85,8 @@ def _gossip_sizes(engine: Engine) -> Iterator[tuple[str, int, int]]:
     probes = swim._detector._probes
     yield "probes", len(probes), limits.MAX_MEMBERS
     yield "late probes", len(probes._given_up), limits.MAX_LATE_PROBES
+    yield "members with clues", len(parts.evidence), limits.MAX_CASES
+    yield "addresses on disk", len(engine._acquaintances), limits.MAX_ACQUAINTANCES
     heard = max((len(row.heard) for row in parts.view), default=0)
     yield "accusers of one member", heard, limits.MAX_SUSPICIONS + 1
 
