@@ -64,7 +64,7 @@ class Bucket:
             self.tokens = max(-self.most, self.tokens - size)
 
     def ready_in(self) -> Seconds:
-        """How long until something may be sent, if nothing flows over from elsewhere."""
+        """How long until something may be sent, at the latest: more may flow over."""
         return 0.0 if self.tokens > 0 else (1.0 - self.tokens) / self.rate
 
 
@@ -179,7 +179,7 @@ class Governor:
 
     def _fill(self, now: Seconds) -> None:
         """Give each its half; what one cannot hold goes to the other."""
-        passed = min(_BURST, max(0.0, now - self._filled_at))
+        passed = max(0.0, now - self._filled_at)
         self._filled_at = now
         for bucket, other in ((self.datagrams, self.streams), (self.streams, self.datagrams)):
             if bucket.rate < inf:

@@ -49,6 +49,8 @@ class Node(Face):
         identity: "ephemeral" keeps nothing on disk and promises nothing.
         discovery: ("local",) finds nodes of this machine; () does not look.
         config: All knobs, instead of a profile's.
+        bytes_per_second: Budget of all that it sends, half for membership and half for
+            calls, of which each may use what the other leaves; None for no limit.
 
     Raises:
         UsageError: An argument that is not allowed.
@@ -70,6 +72,7 @@ class Node(Face):
         identity: str | None = None,
         discovery: Sequence[str] = ("local",),
         config: Config | None = None,
+        bytes_per_second: int | None = None,
     ) -> None:
         """See the class."""
         settings = check_settings(
@@ -86,6 +89,7 @@ class Node(Face):
             identity=identity,
             discovery=discovery,
             config=config,
+            bytes_per_second=bytes_per_second,
         )
         super().__init__(settings)
         self._host: Host | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from random import Random
 
 import pytest
@@ -164,9 +165,7 @@ def test_the_disk_is_written_seldom_and_only_what_changed() -> None:
         world.start(f"visitor-{number}", seeds=[alice])
     world.run_for(100.0)
 
-    assert all(
-        later - earlier >= 30.0 for earlier, later in zip(written, written[1:], strict=False)
-    )
+    assert all(later - earlier >= 30.0 for earlier, later in itertools.pairwise(written))
     assert 3 <= len(written) <= 4
     assert len(known_on_disk(alice)) == 19
     assert {other.id for other in others} <= known_on_disk(alice)
