@@ -41,6 +41,8 @@ class Row:
     accusation: bytes | None = None
     pulled_at: Seconds = _NEVER
     clone: tuple[int, int] | None = None
+    _shown: Member | None = attrs.field(default=None, init=False)
+    _shown_of: Record | None = attrs.field(default=None, init=False)
 
     @property
     def id(self) -> NodeId:
@@ -82,7 +84,25 @@ class Row:
         return [*self.record.wire(), accusation, self.state == "dead"]
 
     def member(self) -> Member:
-        """The member as the application sees it."""
+        """The member as the application sees it.
+
+        Made once for as long as nothing changes: whoever looks at a thousand members a
+        second mostly sees the same.
+        """
+        shown = self._shown
+        if (
+            shown is None
+            or self._shown_of is not self.record
+            or shown.last_seen != self.last_seen
+            or shown.state != self.state
+            or shown.load != self.load
+            or shown.rtt != self.rtt
+        ):
+            shown = self._shown = self._as_seen()
+            self._shown_of = self.record
+        return shown
+
+    def _as_seen(self) -> Member:
         body = self.record.body
         return Member(
             id=self.id,

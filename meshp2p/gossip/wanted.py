@@ -36,6 +36,12 @@ class Wanted:
         by_name = self.handle is not None or self.pattern != "*"
         return by_name and self.state in ("alive", "suspect")
 
+    @property
+    def is_answered_by_index(self) -> bool:
+        """Whether whom the directory gives for the pattern fits, if in that state."""
+        others = (self.handle, self.namespace, self.role)
+        return self.is_indexed and others == (None, None, None) and not self.tags
+
     def fits(self, row: Row, state: State) -> bool:
         """Whether a member is asked for.
 
