@@ -33,6 +33,7 @@ class Acquaintances:
     """Up to `limits.MAX_ACQUAINTANCES` rows, written when they change, seldom.
 
     Attributes:
+        due: When to write; `inf` if nothing changed.
         before: Whom earlier runs met, by id.
     """
 
@@ -46,7 +47,7 @@ class Acquaintances:
         for (table, key), value in stored.items():
             if table == PEERS:
                 self._read(key, value)
-        self._due: Seconds = inf
+        self.due: Seconds = inf
         self._not_before: Seconds = -inf
         self._writing: set[int] = set()
 
@@ -68,21 +69,12 @@ class Acquaintances:
 
     def members_changed(self, now: Seconds) -> None:
         """Write soon, if there is anything new."""
-        if self._due == inf and not self._core.guest:
-            self._due = max(now + _SOON, self._not_before)
-
-    def next_deadline(self) -> Seconds:
-        """When to write; `inf` if nothing changed."""
-        return self._due
-
-    def receive_deadline(self, *, now: Seconds) -> None:
-        """Write if it is time."""
-        if now >= self._due:
-            self.write(now)
+        if self.due == inf and not self._core.guest:
+            self.due = max(now + _SOON, self._not_before)
 
     def write(self, now: Seconds) -> None:
         """Bring the disk in line with what is known."""
-        self._due, self._not_before = inf, now + _EVERY
+        self.due, self._not_before = inf, now + _EVERY
         if self._core.guest:
             return
         wanted = self._choose()
@@ -105,7 +97,7 @@ class Acquaintances:
             self._writing.discard(token)
             if not ok:
                 self._on_disk = {}
-                self._due = now + _EVERY
+                self.due = now + _EVERY
 
     def _choose(self) -> dict[NodeId, bytes]:
         """Whom to keep: those alive first, and of these rather those that are kept already."""

@@ -22,6 +22,7 @@ class Cuts:
     Args:
         window: A batch ends once nothing has changed for so long, and after ten times
             that at the latest.
+        ends: When the batch ends; `inf` while there is none.
 
     Source: Suresh et al., "Stable and consistent membership at scale with Rapid" (2018),
     for telling of a cut as a whole; without its agreement on one.
@@ -30,25 +31,21 @@ class Cuts:
     window: Seconds
     _events: list[MemberEvent] = attrs.field(factory=list, init=False)
     _began: Seconds = attrs.field(default=inf, init=False)
-    _ends: Seconds = attrs.field(default=inf, init=False)
+    ends: Seconds = attrs.field(default=inf, init=False)
 
     def note(self, event: MemberEvent, now: Seconds) -> None:
         """Something changed."""
         if not self._events:
             self._began = now
         self._events.append(event)
-        self._ends = min(now + self.window, self._began + _LONGEST * self.window)
+        self.ends = min(now + self.window, self._began + _LONGEST * self.window)
         if len(self._events) >= limits.MAX_CUT:
-            self._ends = now
-
-    def next_deadline(self) -> Seconds:
-        """When the batch ends; `inf` while there is none."""
-        return self._ends
+            self.ends = now
 
     def take(self, now: Seconds, *, view_hash: int, alive: int) -> Cut | None:
         """The batch, if it has ended."""
-        if now < self._ends:
+        if now < self.ends:
             return None
         events, self._events = tuple(self._events), []
-        self._began = self._ends = inf
+        self._began = self.ends = inf
         return Cut(events, view_hash, alive)

@@ -21,14 +21,6 @@ _BURST: Final[Seconds] = 1.0
 """What was not used within so long is lost."""
 _QUIET: Final[Seconds] = 60.0
 """So long after it last bit, the next bite is told of again."""
-_COUNTERS: Final = (
-    "datagrams_sent",
-    "datagram_bytes_sent",
-    "datagrams_received",
-    "datagram_bytes_received",
-    "news_dropped",
-    "streams_held",
-)
 
 
 @attrs.define
@@ -37,6 +29,7 @@ class Bucket:
 
     Args:
         rate: Bytes a second that come in; infinite for no limit.
+        tokens: What is left. Whoever sends takes it from here, without asking.
     """
 
     rate: float
@@ -55,17 +48,14 @@ class Bucket:
         """Pour in; return what did not fit."""
         if self.rate == inf:
             return 0.0
-        before, self.tokens = self.tokens, min(self.most, self.tokens + tokens)
+        before = max(-self.most, self.tokens)
+        self.tokens = min(self.most, before + tokens)
         return before + tokens - self.tokens
-
-    def spend(self, size: int) -> None:
-        """Take out what was sent."""
-        if self.rate < inf:
-            self.tokens = max(-self.most, self.tokens - size)
 
     def ready_in(self) -> Seconds:
         """How long until something may be sent, at the latest: more may flow over."""
-        return 0.0 if self.tokens > 0 else (1.0 - self.tokens) / self.rate
+        owed = max(-self.most, self.tokens)
+        return 0.0 if owed > 0 else (1.0 - owed) / self.rate
 
 
 class Governor:
@@ -74,6 +64,10 @@ class Governor:
     Attributes:
         datagrams: Bucket of membership.
         streams: Bucket of calls and syncs.
+        due: When streams that were held may be written; `inf` if there are none.
+
+    What leaves and comes is counted by whoever sends and reads, without a call: that is
+    done for every datagram.
     """
 
     def __init__(
@@ -97,10 +91,12 @@ class Governor:
             shares = (bytes_per_second / 2, bytes_per_second / 2)
         self.datagrams, self.streams = map(Bucket, shares)
         self.limits_streams = shares[1] < inf
-        self.stream_bytes_sent = 0
-        self.stream_bytes_received = 0
+        self.datagrams_sent = self.datagram_bytes_sent = 0
+        self.datagrams_received = self.datagram_bytes_received = 0
+        self.stream_bytes_sent = self.stream_bytes_received = 0
+        self.due: Seconds = inf
         self._tell = tell
-        self._counters = dict.fromkeys(_COUNTERS, 0)
+        self._news_dropped = self._streams_held = 0
         self._filled_at = now
         self._held: dict[int, None] = {}
         self._bit_at: Seconds = -inf
@@ -110,16 +106,21 @@ class Governor:
     def counters(self) -> dict[str, int]:
         """What was sent, received, dropped and held up so far."""
         return {
-            **self._counters,
+            "datagrams_sent": self.datagrams_sent,
+            "datagram_bytes_sent": self.datagram_bytes_sent,
+            "datagrams_received": self.datagrams_received,
+            "datagram_bytes_received": self.datagram_bytes_received,
             "stream_bytes_sent": self.stream_bytes_sent,
             "stream_bytes_received": self.stream_bytes_received,
+            "news_dropped": self._news_dropped,
+            "streams_held": self._streams_held,
         }
 
     def may_send_news(self, now: Seconds) -> bool:
         """Whether a datagram that only carries news of others may leave."""
         if self._may(self.datagrams, now):
             return True
-        self._counters["news_dropped"] += 1
+        self._news_dropped += 1
         self._bite(now)
         return False
 
@@ -127,43 +128,26 @@ class Governor:
         """Whether a stream may be written; if not, it is among `released` later."""
         if not self.limits_streams or self._may(self.streams, now):
             return True
-        self._counters["streams_held"] += stream not in self._held
+        self._streams_held += stream not in self._held
         self._held[stream] = None
+        self.due = now + self.streams.ready_in()
         self._bite(now)
         return False
-
-    def sent_datagram(self, size: int) -> None:
-        """So many bytes left as one datagram."""
-        self._counters["datagrams_sent"] += 1
-        self._counters["datagram_bytes_sent"] += size
-        self.datagrams.spend(size)
-
-    def received_datagram(self, size: int) -> None:
-        """So many bytes came as one datagram."""
-        self._counters["datagrams_received"] += 1
-        self._counters["datagram_bytes_received"] += size
-
-    def wrote(self, size: int) -> None:
-        """So many bytes were given to a stream."""
-        self.stream_bytes_sent += size
-        if self.limits_streams:
-            self.streams.spend(size)
 
     def let_go(self) -> None:
         """The node stops: its last words are not held up."""
         self._open = True
-
-    def next_deadline(self) -> Seconds:
-        """When streams that were held may be written; `inf` if there are none."""
-        if not self._held:
-            return inf
-        return self._filled_at + (0.0 if self._open else self.streams.ready_in())
+        self.due = min(self.due, -inf if self._held else inf)
 
     def released(self, now: Seconds) -> list[int]:
         """Streams that may be written now."""
-        if not self._held or not self._may(self.streams, now):
+        if now < self.due:
+            return []
+        if not self._may(self.streams, now):
+            self.due = now + self.streams.ready_in()
             return []
         held, self._held = list(self._held), {}
+        self.due = inf
         return held
 
     def _bite(self, now: Seconds) -> None:

@@ -147,14 +147,16 @@ class Joining:
 
     def next_deadline(self) -> Seconds:
         """When `receive_deadline` has something to do."""
-        soonest = min(self._next_round, self._acquaintances.next_deadline())
+        soonest, due = self._next_round, self._acquaintances.due
+        soonest = min(soonest, due)
         for seed in self._seeds:
             soonest = min(soonest, seed.next_try)
         return soonest
 
     def receive_deadline(self, *, now: Seconds) -> None:
         """Try whose pause is over; write down whom we met."""
-        self._acquaintances.receive_deadline(now=now)
+        if now >= self._acquaintances.due:
+            self._acquaintances.write(now)
         if now >= self._next_round:
             self._visit_old(now)
         self._try_seeds(now)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import inf
 from typing import Final
 
 from meshp2p.config import Config
@@ -98,6 +99,8 @@ class Engine(Survey):
 
     def next_deadline(self) -> Seconds:
         """When `receive_deadline` must be called, on the monotonic clock."""
+        watching = self._watching
+        waited = watching.waits.next_deadline() if watching.waits.open else inf
         return min(
             self._swim.next_deadline(),
             self._endpoint.next_deadline(),
@@ -107,8 +110,9 @@ class Engine(Survey):
             self._serving.next_deadline(),
             self._coordination.next_deadline(),
             self._joining.next_deadline(),
-            self._watching.next_deadline(),
-            self._governor.next_deadline(),
+            watching.cuts.ends,
+            self._governor.due,
+            waited,
         )
 
     # --- in: time, datagrams, streams, disk, handlers --------------------------
@@ -125,9 +129,11 @@ class Engine(Survey):
         self._coordination.receive_deadline(now=now)
         self._joining.receive_deadline(now=now)
         self._membership.drain(now)
-        self._watching.receive_deadline(now=now)
-        for stream in self._governor.released(now):
-            self._core.emit(StreamReady(stream))
+        if now >= self._watching.cuts.ends or self._watching.waits.open:
+            self._watching.receive_deadline(now=now)
+        if now >= self._governor.due:
+            for stream in self._governor.released(now):
+                self._core.emit(StreamReady(stream))
 
     def receive_wall_clock(self, unix: float, *, now: Seconds) -> None:
         """What the wall clock shows; it may jump."""
@@ -183,7 +189,8 @@ class Engine(Survey):
         if governor.limits_streams and not self._may_write(stream, now):
             return b""
         data = self._links.bytes_for(stream, at_most)
-        governor.wrote(len(data))
+        governor.stream_bytes_sent += len(data)
+        governor.streams.tokens -= len(data)
         return data
 
     def _may_write(self, stream: StreamId, now: Seconds) -> bool:

@@ -77,7 +77,8 @@ class Membership:
     def receive_datagram(self, data: bytes, path: Path, now: Seconds) -> None:
         """One datagram, from whoever sent it."""
         if isinstance(path, Address):
-            self._governor.received_datagram(len(data))
+            self._governor.datagrams_received += 1
+            self._governor.datagram_bytes_received += len(data)
         try:
             received = self._endpoint.receive_untrusted(data, path, now=now)
             if received is not None:
@@ -139,9 +140,7 @@ class Membership:
         self._endpoint.send(to, plaintext, route=route_to(self._swim, to), now=now)
 
     def _may_leave(self, plaintext: bytes, now: Seconds) -> bool:
-        """Whether there are bytes left for it, or it may not be late."""
-        if self._governor.datagrams.tokens > 0:
-            return True
+        """Whether it may not be late, though there are no bytes left, or there are again."""
         own_id = self._core.identity.node_id
         return not _is_news_of_others(plaintext, own_id) or self._governor.may_send_news(now)
 
@@ -151,7 +150,7 @@ class Membership:
             for output in outputs:
                 match output:
                     case SendPlain(to=to, plaintext=plaintext):
-                        if self._may_leave(plaintext, now):
+                        if self._governor.datagrams.tokens > 0 or self._may_leave(plaintext, now):
                             self._send(to, plaintext, now)
                     case IndirectProbe(target=target, helpers=helpers, plaintext=plaintext):
                         route = route_to(self._swim, target)
@@ -167,12 +166,15 @@ class Membership:
 
     def _flush(self, now: Seconds) -> None:
         """Put sealed datagrams on their paths; those through a member are sealed again."""
+        governor = self._governor
         while datagrams := self._endpoint.outputs():
             for path, peer, data in datagrams:
                 if isinstance(path, Address):
                     if peer is not None:
                         self._remember_owner(path, peer)
-                    self._governor.sent_datagram(len(data))
+                    governor.datagrams_sent += 1
+                    governor.datagram_bytes_sent += len(data)
+                    governor.datagrams.tokens -= len(data)
                     self._core.emit(SendDatagram(path, data))
                 elif peer is not None:
                     wrapped = codec.pack([[FORWARD, 0, peer, data]])

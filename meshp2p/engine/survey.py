@@ -104,7 +104,7 @@ class Survey:
             "streams": len(self._links),
             "calls_open": self._calls.open_calls,
             "peers_remembered": len(self._acquaintances),
-            "waits_open": len(self._watching.waits),
+            "waits_open": len(self._watching.waits.open),
             "handlers_running": self._serving.load,
             "handshakes_unanswered": self._endpoint.unreachable,
         }

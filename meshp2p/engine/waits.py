@@ -24,18 +24,18 @@ class _Wait:
 
 
 class Waits:
-    """Who waits for members, and whether they are there yet."""
+    """Who waits for members, and whether they are there yet.
+
+    Attributes:
+        open: By number; empty means that there is nothing to do.
+    """
 
     def __init__(self, core: Core, swim: Swim) -> None:
         """Nobody waits."""
         self._core = core
         self._swim = swim
-        self._open: dict[int, _Wait] = {}
+        self.open: dict[int, _Wait] = {}
         self._deadlines = Deadlines()
-
-    def __len__(self) -> int:
-        """How many wait."""
-        return len(self._open)
 
     def start(self, pattern: str, count: int, *, timeout: Seconds, now: Seconds) -> int:
         """Wait; `CallFinished` brings the list of members, or `TooFewMembers`.
@@ -43,27 +43,27 @@ class Waits:
         Raises:
             Overloaded: Too many wait already.
         """
-        if len(self._open) >= limits.MAX_WAITS:
+        if len(self.open) >= limits.MAX_WAITS:
             raise Overloaded(0.0, "this node")
         number = self._core.next_number()
-        wait = self._open[number] = _Wait(number, pattern, count, now)
+        wait = self.open[number] = _Wait(number, pattern, count, now)
         self._deadlines.set(number, now + timeout)
         self._look(wait)
         return number
 
     def cancel(self, number: int) -> None:
         """Nobody waits for this any more; a number of something else is no matter."""
-        if self._open.pop(number, None) is not None:
+        if self.open.pop(number, None) is not None:
             self._deadlines.discard(number)
 
     def members_changed(self) -> None:
         """Look again."""
-        for wait in list(self._open.values()):
+        for wait in list(self.open.values()):
             self._look(wait)
 
     def close(self) -> None:
         """The node stops."""
-        for wait in list(self._open.values()):
+        for wait in list(self.open.values()):
             self._finish(wait, None, Closed("the node has stopped"))
 
     def next_deadline(self) -> Seconds:
@@ -73,7 +73,7 @@ class Waits:
     def receive_deadline(self, *, now: Seconds) -> None:
         """Tell those whose time is over what is there instead."""
         for number in self._deadlines.pop_due(now):
-            wait = self._open[number]
+            wait = self.open[number]
             self._finish(wait, None, self._missing(wait, now))
 
     def _look(self, wait: _Wait) -> None:

@@ -18,6 +18,7 @@ class Watching:
     """Joins them to the list of members.
 
     Args:
+        cuts: The batch that is being collected.
         waits: Commands of `wait_for`.
         explaining: Answers to `why`.
     """
@@ -26,24 +27,20 @@ class Watching:
         """Nothing has changed yet."""
         self._core = core
         self._swim = swim
-        self._cuts = Cuts(core.config.settle_window)
+        self.cuts = Cuts(core.config.settle_window)
         self.waits = Waits(core, swim)
         self.explaining = Explaining(core, swim, calls)
         answers.register(WHY, self.explaining.answer)
 
     def member_event(self, event: MemberEvent, now: Seconds) -> None:
         """Somebody came, changed or went."""
-        self._cuts.note(event, now)
+        self.cuts.note(event, now)
         self.waits.members_changed()
-
-    def next_deadline(self) -> Seconds:
-        """When a batch or somebody's patience ends."""
-        return min(self._cuts.next_deadline(), self.waits.next_deadline())
 
     def receive_deadline(self, *, now: Seconds) -> None:
         """Tell of the batch that has ended, and those who waited too long."""
-        view_hash, alive = self._swim.view_hash(), self._swim.present_count
-        cut = self._cuts.take(now, view_hash=view_hash, alive=alive)
+        swim = self._swim
+        cut = self.cuts.take(now, view_hash=swim.view_hash(), alive=swim.present_count)
         if cut is not None:
             self._core.emit(Announce(cut))
         self.waits.receive_deadline(now=now)

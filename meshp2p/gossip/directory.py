@@ -26,8 +26,10 @@ class _Holders:
     alive: dict[NodeId, bool] = attrs.field(factory=dict)
     suspect: dict[NodeId, bool] = attrs.field(factory=dict)
     draining: dict[NodeId, bool] = attrs.field(factory=dict)
-    _listed: list[NodeId] | None = attrs.field(default=None, init=False)
-    _callable: list[NodeId] | None = attrs.field(default=None, init=False)
+    listed: list[NodeId] | None = attrs.field(default=None, init=False)
+    """Whoever takes calls, be it a label; None until it is asked for again."""
+    callable: list[NodeId] | None = attrs.field(default=None, init=False)
+    """The same with a handler."""
 
     def __bool__(self) -> bool:
         """Whether anybody is left."""
@@ -36,35 +38,26 @@ class _Holders:
     def put(self, node_id: NodeId, entry: _Entry, *, calls: bool) -> None:
         """Add somebody who was not there."""
         self._pool(entry)[node_id] = calls
-        self._listed = self._callable = None
+        self.listed = self.callable = None
 
     def drop(self, node_id: NodeId, entry: _Entry) -> None:
         """Take somebody out."""
         self._pool(entry).pop(node_id, None)
-        self._listed = self._callable = None
+        self.listed = self.callable = None
 
     def _pool(self, entry: _Entry) -> dict[NodeId, bool]:
         if entry.draining:
             return self.draining
         return self.suspect if entry.suspect else self.alive
 
-    # Lists are asked for at every call and change only with the members; but when ten
-    # thousand join, making them at each change would take longer than all the rest.
+    def list_again(self) -> None:
+        """Make both lists, when they are asked for and not when somebody came.
 
-    @property
-    def listed(self) -> list[NodeId]:
-        """Whoever takes calls, were it not a label."""
-        if self._listed is None:
-            self._listed = [*self.alive, *self.suspect]
-        return self._listed
-
-    @property
-    def callable(self) -> list[NodeId]:
-        """Whoever takes calls and has a handler."""
-        if self._callable is None:
-            both = (*self.alive.items(), *self.suspect.items())
-            self._callable = [node_id for node_id, calls in both if calls]
-        return self._callable
+        When ten thousand join, doing that each time would take longer than all the rest.
+        """
+        both = (*self.alive.items(), *self.suspect.items())
+        self.listed = [node_id for node_id, _ in both]
+        self.callable = [node_id for node_id, calls in both if calls]
 
 
 @attrs.define
@@ -95,7 +88,9 @@ class Directory:
         holders = self._capabilities.get(capability)
         if holders is None:
             return []
-        return holders.callable if callable_only else holders.listed
+        if holders.listed is None:
+            holders.list_again()
+        return (holders.callable if callable_only else holders.listed) or []
 
     def by_handle(self, handle: str) -> Sequence[NodeId]:
         """Members called so, several if they are replicas: the alive first.
@@ -106,6 +101,8 @@ class Directory:
         holders = self._handles.get(handle)
         if holders is None:
             return []
+        if holders.listed is None:
+            holders.list_again()
         return holders.listed or list(holders.draining)
 
     def announcing(self, pattern: str) -> Sequence[NodeId]:

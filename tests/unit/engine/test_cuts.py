@@ -37,19 +37,19 @@ def taken(cuts: Cuts, now: float) -> Cut | None:
 def test_a_batch_ends_when_nothing_changed_for_a_window() -> None:
     """Not with the first event, and not before the window is over."""
     cuts = Cuts(0.5)
-    assert cuts.next_deadline() == inf
+    assert cuts.ends == inf
     assert taken(cuts, 100.0) is None
 
     cuts.note(event("member.failed"), 1.0)
     cuts.note(event("member.failed", CAROL), 1.4)
 
-    assert cuts.next_deadline() == pytest.approx(1.9)
+    assert cuts.ends == pytest.approx(1.9)
     assert taken(cuts, 1.8) is None
     cut = taken(cuts, 1.9)
     assert cut is not None
     assert [each.member.handle for each in cut.events] == ["bob", "carol"]
     assert (cut.view_hash, cut.alive, cut.name) == (42, 3, "members")
-    assert cuts.next_deadline() == inf
+    assert cuts.ends == inf
 
 
 def test_a_death_and_a_return_within_one_batch_are_both_told() -> None:
@@ -68,7 +68,7 @@ def test_a_death_and_a_return_within_one_batch_are_both_told() -> None:
 def test_a_mesh_that_never_settles_is_told_of_all_the_same() -> None:
     """After ten windows at the latest."""
     cuts, now = Cuts(0.5), 0.0
-    while now < cuts.next_deadline():
+    while now < cuts.ends:
         cuts.note(event("member.updated"), now)
         now += 0.1
 
@@ -82,7 +82,7 @@ def test_a_batch_is_bounded() -> None:
     for _ in range(limits.MAX_CUT):
         cuts.note(event("member.updated"), 1.0)
 
-    assert cuts.next_deadline() == 1.0
+    assert cuts.ends == 1.0
     cut = taken(cuts, 1.0)
     assert cut is not None
     assert len(cut.events) == limits.MAX_CUT
