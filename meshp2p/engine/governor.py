@@ -29,10 +29,13 @@ class Bucket:
 
     Args:
         rate: Bytes a second that come in; infinite for no limit.
+        patience: A debt of more seconds than that is forgiven: whoever had to answer a
+            flood must not be silent for long. Infinite where only its owner's wish sends.
         tokens: What is left. Whoever sends takes it from here, without asking.
     """
 
     rate: float
+    patience: Seconds = inf
     tokens: float = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -41,21 +44,21 @@ class Bucket:
 
     @property
     def most(self) -> float:
-        """All that it can hold; as much can be owed."""
+        """All that it can hold."""
         return self.rate * _BURST
+
+    @property
+    def level(self) -> float:
+        """Tokens, or what is owed of them, as a number below 0."""
+        return max(-self.rate * self.patience, self.tokens)
 
     def fill(self, tokens: float) -> float:
         """Pour in; return what did not fit."""
         if self.rate == inf:
             return 0.0
-        before = max(-self.most, self.tokens)
+        before = self.level
         self.tokens = min(self.most, before + tokens)
         return before + tokens - self.tokens
-
-    def ready_in(self) -> Seconds:
-        """How long until something may be sent, at the latest: more may flow over."""
-        owed = max(-self.most, self.tokens)
-        return 0.0 if owed > 0 else (1.0 - owed) / self.rate
 
 
 class Governor:
@@ -89,7 +92,7 @@ class Governor:
             shares = (float(membership_bytes_per_second), inf)
         else:
             shares = (bytes_per_second / 2, bytes_per_second / 2)
-        self.datagrams, self.streams = map(Bucket, shares)
+        self.datagrams, self.streams = Bucket(shares[0], patience=_BURST), Bucket(shares[1])
         self.limits_streams = shares[1] < inf
         self.datagrams_sent = self.datagram_bytes_sent = 0
         self.datagrams_received = self.datagram_bytes_received = 0
@@ -130,7 +133,7 @@ class Governor:
             return True
         self._streams_held += stream not in self._held
         self._held[stream] = None
-        self.due = now + self.streams.ready_in()
+        self.due = now + self._ready_in()
         self._bite(now)
         return False
 
@@ -144,7 +147,7 @@ class Governor:
         if now < self.due:
             return []
         if not self._may(self.streams, now):
-            self.due = now + self.streams.ready_in()
+            self.due = now + self._ready_in()
             return []
         held, self._held = list(self._held), {}
         self.due = inf
@@ -160,6 +163,16 @@ class Governor:
         if bucket.tokens <= 0:
             self._fill(now)
         return bucket.tokens > 0 or self._open
+
+    def _ready_in(self) -> Seconds:
+        """How long until streams may be written, if no datagram leaves meanwhile.
+
+        Membership's share flows over as soon as its own bucket is full.
+        """
+        rate, missing = self.streams.rate, 1.0 - self.streams.level
+        full_in = (self.datagrams.most - self.datagrams.level) / self.datagrams.rate
+        alone = missing / rate
+        return alone if alone <= full_in else full_in + (missing - rate * full_in) / (2 * rate)
 
     def _fill(self, now: Seconds) -> None:
         """Give each its half; what one cannot hold goes to the other."""

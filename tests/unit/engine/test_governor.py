@@ -43,7 +43,7 @@ def test_a_stream_waits_until_the_budget_has_bytes_again() -> None:
 
     at = held.due
     assert 0.0 < at < 1.0
-    assert held.released(at / 4) == []
+    assert held.released(at * 0.99) == []
     assert held.released(at) == [7]
     assert held.due == inf
     assert held.may_write(7, at)
@@ -56,14 +56,14 @@ def test_in_the_long_run_no_more_is_written_than_the_budget(seed: int) -> None:
     rng, held, now, written = Random(seed), governor(20_000), 0.0, 0
     while now < 60.0:
         if held.may_write(1, now):
-            size = rng.randrange(1, 4_000)
+            size = rng.randrange(1, 100_000 if rng.random() < 0.1 else 4_000)
             write(held, size)
             written += size
         else:
             now = held.due
             assert held.released(now) == [1]
 
-    assert 60 * 20_000 * 0.95 < written < 61 * 20_000 + 4_000
+    assert 60 * 20_000 * 0.95 < written < 61 * 20_000 + 100_000
 
 
 def test_each_half_is_safe_from_the_other() -> None:

@@ -7,7 +7,7 @@ from math import inf
 import pytest
 
 from meshp2p.config import lan
-from meshp2p.events import CapabilityInfo, Synced
+from meshp2p.events import CapabilityInfo, MemberEvent, Synced
 from meshp2p.gossip.messages import (
     MAX_TUNNELLED,
     Ack,
@@ -18,7 +18,7 @@ from meshp2p.gossip.messages import (
     decode_untrusted,
 )
 from meshp2p.gossip.outputs import IndirectProbe, Output, Pull, SendPlain, SyncWith, Tell
-from meshp2p.gossip.record import LEFT
+from meshp2p.gossip.record import DRAINING, LEFT
 from meshp2p.gossip.swim import Swim
 from meshp2p.ids import NodeId
 from tests.simulation.swim_world import START, UNIX, swim_of
@@ -648,3 +648,39 @@ def test_the_same_seed_and_inputs_give_the_same_bytes() -> None:
         runs.append(run_to(alice, START + 30))
 
     assert runs[0] == runs[1]
+
+
+def test_a_restart_that_nobody_noticed_is_told() -> None:
+    """A new process under an old key is no mere update: what it knew is gone."""
+    alice, _ = circle("alice", "bob")
+    again = swim_of("bob", run=1, now=NOW)
+
+    alice.merge_untrusted(again.sync_payload(), None, now=NOW)
+    outputs = [*alice.outputs(), *run_to(alice, NOW + 0.01)]
+
+    told = [one.event for one in outputs if isinstance(one, Tell)]
+    changes = [event for event in told if isinstance(event, MemberEvent)]
+    assert [(event.name, event.reason) for event in changes] == [("member.updated", "it restarted")]
+
+
+@pytest.mark.parametrize("draining", [True, False])
+def test_draining_is_a_signed_word_that_is_told_once(draining: bool) -> None:  # noqa: FBT001  # a case
+    """Saying the same again signs nothing; a later refutation says it again."""
+    bob = swim_of("bob")
+    bob.set_draining(draining=True, now=NOW)
+    if not draining:
+        bob.set_draining(draining=False, now=NOW)
+    line = line_of(bob)
+    bob.set_draining(draining=draining, now=NOW)
+    assert line_of(bob) == line
+
+    bob.receive(id_of("carol"), accuse("carol", line), now=NOW)
+    bob.merge_untrusted(swim_of("carol").sync_payload(), None, now=NOW)
+    run_to(bob, NOW + 0.01)
+    bob.receive(id_of("carol"), accuse("carol", line), now=NOW + 0.02)
+    run_to(bob, NOW + 1.0)
+
+    assert line_of(bob).seq == line.seq + 1
+    assert line_of(bob).state == line.state
+    assert (line.state == DRAINING) == draining
+    assert bob.counters["refutations"] == 1
