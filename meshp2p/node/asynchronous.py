@@ -153,8 +153,7 @@ class AsyncNode(Face):
 
     async def announce(self, capability: object) -> None:
         """As `Node.announce`."""
-        with self._registry.restored_on_error():
-            self._registry.add(capability)
+        with self._registry.added(capability):
             await self._do(self._running.publish_registry)
 
     async def withdraw(self, name: str) -> None:

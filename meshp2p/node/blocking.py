@@ -233,8 +233,7 @@ class Node(Face):
         Raises:
             UsageError: It is none, or there is no room for it in this node's record.
         """
-        with self._registry.restored_on_error():
-            self._registry.add(capability)
+        with self._registry.added(capability):
             self._publish()
 
     def withdraw(self, name: str) -> None:

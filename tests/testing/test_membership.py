@@ -47,6 +47,7 @@ async def test_nobody_sends_new_calls_to_a_member_that_drains(sim: Simulation) -
     assert (shown.state, shown.draining) == ("alive", True)
     answers = {await alice.call("greet", "all") for _ in range(20)}
     assert answers == {"alice greets all", "carol greets all"}
+    assert (await alice.stats())["call_retried"] == 0
 
     await bob.resume()
     await sim.run_until(lambda: not draining(alice, "bob"))
