@@ -153,11 +153,15 @@ def test_the_disk_is_written_seldom_and_only_what_changed() -> None:
     world = World(6)
     alice, *others = world.join(*PEOPLE)
     written: list[float] = []
+    rows: list[bytes] = []
 
     def note(node: Node, effect: object) -> None:
-        ours = isinstance(effect, Persist) and any(each.table == PEERS for each in effect.records)
-        if ours and node is alice:
+        if not isinstance(effect, Persist) or node is not alice:
+            return
+        ours = [each.key for each in effect.records if each.table == PEERS]
+        if ours:
             written.append(world.now)
+            rows.extend(ours)
 
     world.on_effect.append(note)
     for number in range(16):
@@ -168,6 +172,7 @@ def test_the_disk_is_written_seldom_and_only_what_changed() -> None:
     assert all(later - earlier >= 30.0 for earlier, later in itertools.pairwise(written))
     assert 3 <= len(written) <= 4
     assert len(known_on_disk(alice)) == 19
+    assert len(rows) == len(set(rows)) == 19
     assert {other.id for other in others} <= known_on_disk(alice)
 
 
