@@ -92,6 +92,20 @@ def test_the_last_to_leave_remembers_those_who_left_before() -> None:
     world.run_until_quiet(20.0)
 
 
+def test_whoever_leaves_at_once_has_written_all_the_same() -> None:
+    """A visit shorter than the pause before the first write is not forgotten."""
+    world = World(10)
+    alice = world.start("alice", seeds=[])
+    bob = world.start("bob", seeds=[alice])
+    world.run_until(lambda: bob.sees(alice) == ALIVE, 5.0)
+    assert known_on_disk(bob) == set()
+
+    world.leave(bob)
+    world.run_for(2.0)
+
+    assert known_on_disk(bob) == {alice.id}
+
+
 def test_a_restart_with_the_address_of_a_dead_mesh_is_alone_and_goes_on_trying() -> None:
     """Nobody answers; whoever comes back minutes later is found all the same."""
     world = World(4)
