@@ -107,11 +107,11 @@ def test_whoever_leaves_at_once_has_written_all_the_same() -> None:
 
 
 def test_a_restart_with_the_address_of_a_dead_mesh_is_alone_and_goes_on_trying() -> None:
-    """Nobody answers; whoever comes back minutes later is found all the same."""
+    """Nobody answers; whoever comes back minutes later, knowing nobody, is found all the same."""
     world = World(4)
     people = met(world)
     for node in people:
-        world.crash(node, silent=True)
+        world.crash(node, silent=True, disk="wiped" if node.name == "carol" else "unsynced_lost")
     bob, carol = people[1:3]
     world.restart(bob)
     world.run_for(200.0)

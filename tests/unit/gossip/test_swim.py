@@ -23,6 +23,7 @@ from meshp2p.gossip.swim import Swim
 from meshp2p.ids import NodeId
 from tests.simulation.swim_world import START, UNIX, swim_of
 from tests.unit.gossip.people import (
+    accusation,
     accuse,
     ack,
     acquaint,
@@ -684,3 +685,27 @@ def test_draining_is_a_signed_word_that_is_told_once(draining: bool) -> None:  #
     assert line_of(bob).state == line.state
     assert (line.state == DRAINING) == draining
     assert bob.counters["refutations"] == 1
+
+
+def test_why_names_every_accuser_with_what_it_signed() -> None:
+    """Others' accusations are kept as they came, and those against oneself as well."""
+    alice, bob, carol = circle("alice", "bob", "carol")
+    against_carol = accusation("bob", line_of(carol), evidence=1)
+    against_alice = accusation("carol", line_of(alice))
+    for each in (against_carol, against_alice):
+        alice.receive(id_of("bob"), datagram(SuspicionItem(each.raw).wire()), now=NOW)
+    run_to(alice, NOW + 0.001)
+
+    about_carol = alice.why(id_of("carol"), now=NOW + 1.0)
+    about_alice = alice.why(id_of("alice"), now=NOW + 1.0)
+
+    assert about_carol is not None
+    assert about_carol.accusers == (id_of("bob"),)
+    assert about_carol.clues[0].statement == against_carol.raw
+    assert about_carol.clues[0].by_name == "bob"
+    assert [clue.kind for clue in about_carol.clues] == ["accused", "suspected"]
+    assert about_alice is not None
+    assert about_alice.accusers == (id_of("carol"),)
+    assert about_alice.clues[0].statement == against_alice.raw
+    assert alice.why(id_of("mallory"), now=NOW) is None
+    assert bob.why(id_of("alice"), now=NOW) is not None
