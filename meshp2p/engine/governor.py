@@ -137,10 +137,12 @@ class Governor:
         self._bite(now)
         return False
 
-    def let_go(self) -> None:
-        """The node stops: its last words are not held up."""
+    def let_go(self) -> list[int]:
+        """The node stops: its last words are not held up. Return streams that were."""
         self._open = True
-        self.due = min(self.due, -inf if self._held else inf)
+        self.due = inf
+        held, self._held = list(self._held), {}
+        return held
 
     def released(self, now: Seconds) -> list[int]:
         """Streams that may be written now."""

@@ -344,7 +344,8 @@ class Engine(Survey):
         self._calls.close(now=now)
         self._watching.waits.close()
         self._coordination.close(now=now)
-        self._governor.let_go()
+        for stream in self._governor.let_go():
+            self._core.emit(StreamReady(stream))
         self._links.close_all()
 
     # --- reactions -------------------------------------------------------------

@@ -73,11 +73,29 @@ def test_whoever_leaves_with_little_budget_still_says_goodbye() -> None:
     alice = world.start("alice", agent=agent)
     bob = world.start("bob", agent=agent, config=attrs.evolve(world.config, bytes_per_second=8_192))
     world.run_until_quiet()
-    asked = alice.call("@bob/fetch", 2_000, timeout=60)
-    world.run_for(1.5)
+    asked = alice.call("@bob/fetch", 200_000, timeout=60)
+    world.run_for(2.0)
+    assert bob.engine.stats()["streams_held"] > 0
+    assert not asked.is_done
     world.leave(bob)
     world.run_for(5.0)
 
-    assert asked.result == bytes(2_000)
+    assert asked.result == bytes(200_000)
     assert told([alice], "member.left") == ["bob"]
     assert told([alice], "member.failed") == []
+
+
+def test_a_connection_in_debt_is_closed_in_order() -> None:
+    """Its goodbye is not held back: the other end does not take it for a broken one."""
+    agent = Agent({"fetch": Handler(function=bytes)})
+    world = World(5)
+    alice = world.start("alice", agent=agent)
+    thrifty = attrs.evolve(world.config, bytes_per_second=8_192, idle_close=2.0)
+    bob = world.start("bob", agent=agent, config=thrifty)
+    world.run_until_quiet()
+    asked = alice.call("@bob/fetch", 60_000, timeout=60)
+    world.run_for(40.0)
+
+    assert asked.result == bytes(60_000)
+    assert bob.engine.stats()["streams"] == alice.engine.stats()["streams"] == 0
+    assert alice.engine.stats()["stream_lost"] == 0
