@@ -6,7 +6,7 @@ must; a row that was tampered with costs one connection that leads nowhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from math import inf
 from typing import Final
 
@@ -101,19 +101,18 @@ class Acquaintances:
 
     def _choose(self) -> dict[NodeId, bytes]:
         """Whom to keep: those alive first, and of these rather those that are kept already."""
-        chosen = dict(list(self._known())[: limits.MAX_ACQUAINTANCES])
-        for node_id, addresses in self.before.items():
+        chosen: dict[NodeId, bytes] = {}
+        for node_id, addresses in (*self._known(), *self.before.items()):
             if len(chosen) >= limits.MAX_ACQUAINTANCES:
                 break
             chosen.setdefault(node_id, _packed(addresses))
         return chosen
 
-    def _known(self) -> Iterator[tuple[NodeId, bytes]]:
+    def _known(self) -> list[tuple[NodeId, tuple[Address, ...]]]:
         own = self._core.identity.node_id
-        members = [each for each in self._swim.members() if each.id != own and each.addresses]
-        members.sort(key=lambda each: (_ORDER[each.state], each.id not in self._on_disk))
-        for member in members:
-            yield member.id, _packed(member.addresses)
+        found = [each for each in self._swim.whereabouts() if each[0] != own and each[2]]
+        found.sort(key=lambda each: (_ORDER[each[1]], each[0] not in self._on_disk))
+        return [(node_id, addresses) for node_id, _, addresses in found]
 
 
 def _packed(addresses: tuple[Address, ...]) -> bytes:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import attrs
 
-from meshp2p.events import Member, Why
+from meshp2p.events import Member, State, Why
 from meshp2p.gossip.directory import Directory
 from meshp2p.gossip.member import Contact, Row
 from meshp2p.gossip.own import OwnRecord
 from meshp2p.gossip.parts import Parts
 from meshp2p.gossip.record import Body, Record
 from meshp2p.gossip.wanted import Wanted
-from meshp2p.ids import Address, Seconds, show_id
+from meshp2p.ids import Address, NodeId, Seconds, show_id
 from meshp2p.wire import limits
 from meshp2p.wire.codec import Value
 
@@ -98,6 +98,11 @@ class Census:
         if not found and not text.startswith("@") and text:
             found = [row for row in rows if show_id(row.id).startswith(text)]
         return [self._seen(row) for row in found]
+
+    def whereabouts(self) -> Iterator[tuple[NodeId, State, tuple[Address, ...]]]:
+        """Where each member listens, or did, this node included."""
+        for row in self._parts.view:
+            yield row.id, row.state, row.record.body.addresses
 
     def is_present(self, node_id: bytes) -> bool:
         """Whether somebody is a member and not known to be gone."""
