@@ -65,7 +65,7 @@ class Census:
         )
         found = (row for node_id in ids if (row := rows.get(node_id)) is not None)
         if wanted.is_answered_by_index and not self._told_dead:
-            return [row.member() for row in found if row.state == wanted.state]
+            return [row.shown() for row in found if row.state == wanted.state]
         return [self._seen(row) for row in found if self._is_wanted(row, wanted)]
 
     def _is_wanted(self, row: Row, wanted: Wanted) -> bool:

@@ -83,11 +83,11 @@ class Row:
         accusation = b"" if self.state == "alive" else self.accusation or b""
         return [*self.record.wire(), accusation, self.state == "dead"]
 
-    def member(self) -> Member:
-        """The member as the application sees it.
+    def shown(self) -> Member:
+        """The same as `member()`, kept for as long as nothing changes.
 
-        Made once for as long as nothing changes: whoever looks at a thousand members a
-        second mostly sees the same.
+        For whoever is looked up time and again. All of a list are not kept: a simulation
+        holds a million rows.
         """
         shown = self._shown
         if (
@@ -98,11 +98,12 @@ class Row:
             or shown.load != self.load
             or shown.rtt != self.rtt
         ):
-            shown = self._shown = self._as_seen()
+            shown = self._shown = self.member()
             self._shown_of = self.record
         return shown
 
-    def _as_seen(self) -> Member:
+    def member(self) -> Member:
+        """The member as the application sees it."""
         body = self.record.body
         return Member(
             id=self.id,

@@ -135,13 +135,13 @@ def test_a_member_is_shown_anew_when_anything_has_changed() -> None:
     """What members() gives is made once, and again with every change."""
     row = row_of(1, Random(1))
     row.state = "alive"
-    before = row.member()
-    assert row.member() is before
+    before = row.shown()
+    assert row.shown() is before
 
     for name, value in (("rtt", 0.5), ("load", 3), ("last_seen", START + 1), ("state", "suspect")):
         setattr(row, name, value)
-        assert getattr(row.member(), name) == value
+        assert getattr(row.shown(), name) == value
     drained = attrs.evolve(row.record.line, state=DRAINING)
     row.record = attrs.evolve(row.record, line=drained)
-    assert row.member().draining
-    assert not before.draining or before is not row.member()
+    assert row.shown().draining
+    assert not before.draining or before is not row.shown()
