@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import threading
 import time
@@ -161,3 +162,30 @@ def test_every_figure_has_a_name_that_is_explained(start: Start) -> None:
     assert stats["datagrams_sent"] > 0
     assert stats["datagram_bytes_received"] > 100
     assert stats["stream_bytes_received"] > 100
+
+
+def test_the_same_verbs_are_awaited_under_asyncio(start: Start) -> None:
+    """Waiting, draining, reasons and batches, from a program on asyncio."""
+    start("bob", capabilities=[greet])
+
+    async def watch() -> list[str]:
+        cuts: asyncio.Queue[Cut] = asyncio.Queue()
+        node = Node("alice", capabilities=[greet])
+
+        @node.on("members")
+        async def keep(cut: Cut) -> None:
+            await cuts.put(cut)
+
+        async with node as alice:
+            both = await alice.wait_for(greet, 2, timeout=10)
+            await alice.drain()
+            (own,) = await alice.members(handle="alice")
+            drained = own.draining
+            await alice.resume()
+            cut = await asyncio.wait_for(cuts.get(), 10)
+            why = await alice.why("@bob")
+            with pytest.raises(TooFewMembers):
+                await alice.wait_for("greet", 3, timeout=0.1)
+        return [*sorted(handles(both)), str(drained), cut.events[0].name, str(why).split(" #")[0]]
+
+    assert asyncio.run(watch()) == ["alice", "bob", "True", "member.joined", "bob"]
