@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, TypeAlias
+from typing import ClassVar, Final, Literal, TypeAlias
 
 import attrs
 
 from meshp2p.ids import Address, NodeId, Seconds, show_id
 
 State: TypeAlias = Literal["alive", "suspect", "dead", "left"]
+
+_SHORTLY_BEFORE: Final[Seconds] = 10.0
+"""Before the first clue: an answer may have been missed for as long as a probe goes on."""
 
 
 @attrs.frozen
@@ -211,11 +214,18 @@ class Why:
         return words if member.rtt is None else f"{words}, round trip {member.rtt * 1e3:.1f} ms"
 
     def _lines(self) -> list[str]:
+        """Clues, and between them own stalls that may explain them."""
+        if not self.clues:
+            return ["nothing speaks against it"]
+        begins = self.clues[0].first_at - _SHORTLY_BEFORE
         told: list[tuple[Seconds, str]] = [(clue.at, str(clue)) for clue in self.clues]
-        told += [(each.at, f"this node stood still for {each.late:.2f} s") for each in self.stalls]
+        told += [
+            (each.at, f"this node stood still for {each.late:.2f} s")
+            for each in self.stalls
+            if each.at >= begins
+        ]
         told.sort(key=lambda each: each[0])
-        lines = [f"{self.now - at:8.1f} s ago  {text}" for at, text in told]
-        return lines or ["nothing speaks against it"]
+        return [f"{self.now - at:8.1f} s ago  {text}" for at, text in told]
 
 
 @attrs.define  # not frozen: made for every call, and freezing doubles the cost

@@ -96,14 +96,18 @@ def test_since_when_is_the_last_decision() -> None:
 def test_own_stalls_stand_among_the_clues_in_their_order() -> None:
     """Who reads why somebody was suspected sees that the watcher itself stood still."""
     log = EvidenceLog(now=START + 1.0)
+    log.stalled(0.5)
+    assert str(log.why(BOB, {}, UNIX)).endswith("nothing speaks against it")
+    log.now = START + 60.0
     log.note(BOB.id, "silent")
-    log.now = START + 2.0
+    log.now = START + 62.0
     log.stalled(0.75)
-    log.now = START + 3.0
+    log.now = START + 63.0
     log.note(BOB.id, "suspected", "it did not answer")
 
     lines = str(log.why(BOB, {}, UNIX)).splitlines()[1:]
 
+    assert len(log.why(BOB, {}, UNIX).stalls) == 2
     assert [line.split("ago  ")[1] for line in lines] == [
         "silent",
         "this node stood still for 0.75 s",
