@@ -33,12 +33,13 @@ if TYPE_CHECKING:
         ResultError,
         StartError,
         StateUnusable,
+        TooFewMembers,
         Undecided,
         UnknownMember,
         Unreachable,
         UsageError,
     )
-    from meshp2p.events import CapabilityInfo, Member, MemberEvent
+    from meshp2p.events import CapabilityInfo, Clue, Cut, Member, MemberEvent, Stall, Why
     from meshp2p.node import AsyncAward, AsyncNode, Award, Node
     from meshp2p.runtime.capability import capability
     from meshp2p.runtime.context import AsyncContext, Context
@@ -56,7 +57,9 @@ _HOMES: Final = {
     "CapabilityInfo": "meshp2p.events",
     "Certificate": "meshp2p.consensus",
     "Closed": "meshp2p.errors",
+    "Clue": "meshp2p.events",
     "Context": "meshp2p.runtime.context",
+    "Cut": "meshp2p.events",
     "DeadlineExceeded": "meshp2p.errors",
     "Member": "meshp2p.events",
     "MemberEvent": "meshp2p.events",
@@ -74,14 +77,17 @@ _HOMES: Final = {
     "Refused": "meshp2p.errors",
     "RemoteError": "meshp2p.errors",
     "ResultError": "meshp2p.errors",
+    "Stall": "meshp2p.events",
     "StartError": "meshp2p.errors",
     "StateUnusable": "meshp2p.errors",
+    "TooFewMembers": "meshp2p.errors",
     "Undecided": "meshp2p.errors",
     "UnknownMember": "meshp2p.errors",
     "Unreachable": "meshp2p.errors",
     "UsageError": "meshp2p.errors",
     "VoteCall": "meshp2p.consensus",
     "VoteResult": "meshp2p.consensus",
+    "Why": "meshp2p.events",
     "capability": "meshp2p.runtime.capability",
 }
 """Where each public name lives. Loaded when first used, so that a program that only
@@ -97,7 +103,9 @@ __all__ = [
     "CapabilityInfo",
     "Certificate",
     "Closed",
+    "Clue",
     "Context",
+    "Cut",
     "DeadlineExceeded",
     "Member",
     "MemberEvent",
@@ -115,14 +123,17 @@ __all__ = [
     "Refused",
     "RemoteError",
     "ResultError",
+    "Stall",
     "StartError",
     "StateUnusable",
+    "TooFewMembers",
     "Undecided",
     "UnknownMember",
     "Unreachable",
     "UsageError",
     "VoteCall",
     "VoteResult",
+    "Why",
     "capability",
 ]
 

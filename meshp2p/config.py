@@ -45,12 +45,18 @@ class Config:
         preauth_timeout: A connection must prove who it is within this.
         connect_timeout: Wait for a connection to another node.
         stream_rekey_bytes: A direction of a connection changes its key after these.
+        settle_window: A batch of members' changes ends when nothing changed for so long,
+            after ten times that at the latest: the news of one failure comes within it.
         join_wait: `start()` waits this long for the first sync when somebody is known,
             and `call()` this long for a capability right after the start.
         default_timeout: Of a call that names none and inherits none.
         drain_timeout: `stop()` waits this long for running handlers.
         handler_slots: Handlers at once; each capability may set a smaller `limit`.
         handler_queue: Calls waiting for a slot; more are `Overloaded`.
+        bytes_per_second: Budget of all that is sent, half for datagrams and half for
+            streams, of which each may use what the other leaves; None for no limit.
+        membership_bytes_per_second: Budget of datagrams where there is none for all. A
+            seed that a thousand join through sends a tenth of this.
         clock_tolerance: Credentials are judged this generously.
         ballot_skew: An elector signs no vote whose wall time is further off than this.
     """
@@ -80,11 +86,14 @@ class Config:
     preauth_timeout: Seconds = 5.0
     connect_timeout: Seconds = 3.0
     stream_rekey_bytes: int = 1 << 30
+    settle_window: Seconds = 0.5
     join_wait: Seconds = 1.0
     default_timeout: Seconds = 30.0
     drain_timeout: Seconds = 5.0
     handler_slots: int = 64
     handler_queue: int = 256
+    bytes_per_second: int | None = None
+    membership_bytes_per_second: int = 1 << 20
     clock_tolerance: Seconds = 300.0
     ballot_skew: Seconds = 300.0
 
@@ -111,6 +120,7 @@ def wan() -> Config:
         leave_linger=1.0,
         handshake_retry=1.0,
         connect_timeout=10.0,
+        settle_window=1.5,
         join_wait=3.0,
     )
 
@@ -136,6 +146,7 @@ def loopback() -> Config:
         leave_linger=0.1,
         handshake_retry=0.1,
         connect_timeout=1.0,
+        settle_window=0.2,
     )
 
 

@@ -11,7 +11,12 @@ them so that they cannot steer the terminal on which they are printed.
 
 from __future__ import annotations
 
+from typing import Final
+
 import attrs
+
+_SHOWN: Final = 8
+"""Names in one text: a mesh may have thousands."""
 
 
 class MeshError(Exception):
@@ -48,6 +53,12 @@ class StateUnusable(StartError):
 
 class Closed(MeshError):
     """The node has stopped, or was never started."""
+
+
+def _some(names: tuple[str, ...]) -> str:
+    """A few of the names, and how many more there are."""
+    more = len(names) - _SHOWN
+    return _visible(", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else ""))
 
 
 def _visible(text: str) -> str:
@@ -126,6 +137,31 @@ class DeadlineExceeded(MeshError, TimeoutError):
         """Say what was waited for, how long, and whether it may have been done."""
         doubt = "it may have run" if self.maybe_executed else "it did not run"
         return f"no answer from {self.target} within {self.waited:.3g} s; {doubt}"
+
+
+@attrs.frozen(eq=False)
+class TooFewMembers(DeadlineExceeded):
+    """So many members that can be called did not come in time.
+
+    Args:
+        target: The capability, or pattern, that was waited for.
+        wanted: How many.
+        ready: Names of those that can be called.
+        others: Names of those that announce it and cannot, with what keeps them.
+    """
+
+    wanted: int = attrs.field(default=1, kw_only=True)
+    ready: tuple[str, ...] = attrs.field(default=(), kw_only=True)
+    others: tuple[str, ...] = attrs.field(default=(), kw_only=True)
+
+    def __str__(self) -> str:
+        """Say who is there, and who is not quite."""
+        there = f": {_some(self.ready)}" if self.ready else ""
+        besides = f"; not callable: {_some(self.others)}" if self.others else ""
+        return (
+            f"after {self.waited:.3g} s {len(self.ready)} of {self.wanted} members can be called "
+            f"for {self.target!r}{there}{besides}"
+        )
 
 
 @attrs.frozen(eq=False)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import ClassVar, Final, Literal, TypeAlias
 
 import attrs
 
 from meshp2p.ids import Address, NodeId, Seconds, show_id
 
 State: TypeAlias = Literal["alive", "suspect", "dead", "left"]
+
+_SHORTLY_BEFORE: Final[Seconds] = 10.0
+"""Before the first clue: an answer may have been missed for as long as a probe goes on."""
 
 
 @attrs.frozen
@@ -39,6 +42,7 @@ class Member:
         rtt: Smoothed round trip in seconds; None before the first ack.
         joined_at: Node's monotonic clock.
         last_seen: Node's monotonic clock; when it last proved to be there.
+        draining: It is there, but asks for no new calls: only those under way go on.
     """
 
     id: NodeId
@@ -52,6 +56,7 @@ class Member:
     rtt: Seconds | None = None
     joined_at: Seconds = 0.0
     last_seen: Seconds = 0.0
+    draining: bool = False
 
     @property
     def name(self) -> str:
@@ -76,6 +81,151 @@ class MemberEvent:
     name: MemberEventName
     member: Member
     reason: str = ""
+
+
+@attrs.frozen
+class Cut:
+    """What changed among the members until the list had settled: one batch.
+
+    Events that come together (a machine dies with twenty members on it) are told together.
+    None is left out and none is merged with another: whoever died and came back within
+    the batch is in it twice, first as failed, then as returned.
+
+    Args:
+        events: In the order in which they happened.
+        view_hash: 64 bits that are equal for nodes that see the same members, each in the
+            same version, alive, dead or left.
+        alive: Members alive or suspect when the batch ended, this node included.
+    """
+
+    name: ClassVar[str] = "members"
+    events: tuple[MemberEvent, ...]
+    view_hash: int
+    alive: int
+
+
+ClueKind: TypeAlias = Literal[
+    "answered",
+    "silent",
+    "refused",
+    "reset",
+    "accused",
+    "suspected",
+    "acquitted",
+    "refuted",
+    "updated",
+    "failed",
+    "left",
+    "returned",
+]
+
+
+@attrs.frozen(kw_only=True)
+class Clue:
+    """One thing that speaks for or against a member. Times on the node's monotonic clock.
+
+    Args:
+        at: When it was noted, for the last time if it was several times in a row.
+        first_at: When it was noted first.
+        times: How often in a row.
+        kind: What a probe of this node's own came to (`answered`, `silent`, `refused`,
+            `reset`), what somebody signed (`accused`), or what became of the member.
+        text: For people.
+        rtt: Round trip of the probe that was answered, seconds.
+        by: Who signed the accusation, and `by_name`: its handle, if known.
+        unix: Wall clock of whoever accused, Unix seconds.
+        statement: The accusation as it travelled, signature included.
+    """
+
+    at: Seconds
+    first_at: Seconds
+    kind: ClueKind
+    text: str = ""
+    times: int = 1
+    rtt: Seconds | None = None
+    by: NodeId | None = None
+    by_name: str = ""
+    unix: int | None = None
+    statement: bytes = attrs.field(default=b"", repr=False)
+
+    def is_like(self, other: Clue) -> bool:
+        """Whether it says the same again, if perhaps of another moment."""
+        return (self.kind, self.text, self.by) == (other.kind, other.text, other.by)
+
+    def __str__(self) -> str:
+        """Without the time."""
+        words: str = self.kind
+        if self.by is not None:
+            words = f"accused by {self.by_name or 'somebody'} #{show_id(self.by)[:8]}"
+        if self.text:
+            words += f": {self.text}"
+        if self.rtt is not None:
+            words += f", after {self.rtt * 1e3:.1f} ms"
+        return f"{words}, {self.times} times" if self.times > 1 else words
+
+
+@attrs.frozen
+class Stall:
+    """This node stood still: its deadline came `late` seconds late.
+
+    Args:
+        at: When it went on, on its monotonic clock.
+    """
+
+    at: Seconds
+    late: Seconds
+
+
+@attrs.frozen(kw_only=True)
+class Why:
+    """Why a node takes a member for alive, suspect, dead or gone. `str()` is for people.
+
+    Args:
+        since: When its state began, on the node's monotonic clock, as `now`.
+        unix: Wall clock at `now`, Unix seconds.
+        clues: The last ones, oldest first; empty if nothing ever spoke against it.
+        stalls: When this node itself stood still, and so could not hear anybody.
+    """
+
+    member: Member
+    since: Seconds
+    now: Seconds
+    unix: float
+    clues: tuple[Clue, ...] = ()
+    stalls: tuple[Stall, ...] = ()
+
+    @property
+    def accusers(self) -> tuple[NodeId, ...]:
+        """Who signed against it, each once, oldest first."""
+        return tuple(dict.fromkeys(clue.by for clue in self.clues if clue.by is not None))
+
+    def __str__(self) -> str:
+        """One line for each clue, as long ago as it was."""
+        return "\n".join([self.summary, *(f"  {line}" for line in self._lines())])
+
+    @property
+    def summary(self) -> str:
+        """The first line."""
+        member = self.member
+        words = f"{member.name} #{show_id(member.id)} is {member.state}"
+        words += " and drains" if member.draining else ""
+        words += f" since {self.now - self.since:.1f} s"
+        words += f", last heard {self.now - member.last_seen:.1f} s ago"
+        return words if member.rtt is None else f"{words}, round trip {member.rtt * 1e3:.1f} ms"
+
+    def _lines(self) -> list[str]:
+        """Clues, and between them own stalls that may explain them."""
+        if not self.clues:
+            return ["nothing speaks against it"]
+        begins = self.clues[0].first_at - _SHORTLY_BEFORE
+        told: list[tuple[Seconds, str]] = [(clue.at, str(clue)) for clue in self.clues]
+        told += [
+            (each.at, f"this node stood still for {each.late:.2f} s")
+            for each in self.stalls
+            if each.at >= begins
+        ]
+        told.sort(key=lambda each: each[0])
+        return [f"{self.now - at:8.1f} s ago  {text}" for at, text in told]
 
 
 @attrs.define  # not frozen: made for every call, and freezing doubles the cost
@@ -109,4 +259,4 @@ class Log:
     fields: tuple[tuple[str, object], ...] = ()
 
 
-Event: TypeAlias = MemberEvent | CallFinished | Synced | Log
+Event: TypeAlias = MemberEvent | Cut | CallFinished | Synced | Log

@@ -14,6 +14,7 @@ examples:
   meshp2p up --handle alice        run a node until Ctrl-C
   meshp2p status                   who is there
   meshp2p discover 'text.*'        who can do what
+  meshp2p why bob                  why he is alive, suspect or dead, and who says so
   meshp2p call echo '"hello"'      call a capability
   meshp2p simulate swarm           see what a mesh survives
 
@@ -69,6 +70,9 @@ def parser() -> Parser:
     discover = _command(commands, "discover", "which capabilities there are, and who has them")
     _mesh_options(discover)
     discover.add_argument("pattern", nargs="?", default="*", help="`x`, `x.*` or `*` (default)")
+    why = _command(commands, "why", "why a member is taken for what it is, and who says so")
+    _mesh_options(why)
+    why.add_argument("member", metavar="NAME", help="handle, @handle, or # and part of an id")
     _call(_command(commands, "call", "call a capability or an agent"))
     simulate_options(_command(commands, "simulate", "meshes in virtual time, under every fault"))
     return top

@@ -42,14 +42,24 @@ def _run(options: Namespace) -> int:
             from meshp2p.cli.call import call
 
             return call(options)
-        case "status":
-            from meshp2p.cli.look import status
-
-            return status(options)
         case "simulate":
             from meshp2p.cli.simulate.command import simulate
 
             return simulate(options)
+        case _:
+            return _look(options)
+
+
+def _look(options: Namespace) -> int:
+    match options.command:
+        case "status":
+            from meshp2p.cli.look import status
+
+            return status(options)
+        case "why":
+            from meshp2p.cli.why import why
+
+            return why(options)
         case _:
             from meshp2p.cli.look import discover
 

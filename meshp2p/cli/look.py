@@ -12,11 +12,14 @@ from textwrap import wrap
 from typing import Any, Final
 
 from meshp2p.cli import output
+from meshp2p.errors import MeshError
 from meshp2p.events import CapabilityInfo, Member
 from meshp2p.ids import check_pattern, matches, show_id
 from meshp2p.node import Guest
 
 _INDENT: Final = "    "
+_EXPLAINED: Final = 16
+"""Members of whom `status` says why: each costs a question."""
 
 
 @contextmanager
@@ -40,15 +43,22 @@ def status(options: Namespace) -> int:
     """Print the members."""
     with visit(options) as guest:
         view, shared, members = guest.view, guest.is_key_shared, _sorted(guest.members())
+        doubtful = [member for member in members if member.state in ("suspect", "dead")]
+        reasons = {each.id: _reason(guest, each) for each in doubtful[:_EXPLAINED]}
     if options.json:
         facts: dict[str, Any] = {"view": view, "shared_key": shared}
-        facts["members"] = [_member_facts(member) for member in members]
+        facts["members"] = [
+            {**_member_facts(member), "reason": reasons.get(member.id, "")} for member in members
+        ]
         output.print_json(facts)
         return output.DONE
     alive = sum(member.state == "alive" for member in members)
     _say(f"{alive} of {len(members)} members alive, as {view} sees them")
     for member in members:
-        _say(f"{member.name}  {member.state}  {member.role}  #{show_id(member.id)}")
+        state = f"{member.state}, draining" if member.draining else member.state
+        _say(f"{member.name}  {state}  {member.role}  #{show_id(member.id)}")
+        if reasons.get(member.id):
+            _say(reasons[member.id], _INDENT)
         able = ", ".join(info.name for info in member.capabilities)
         if able:
             _say(able, _INDENT)
@@ -104,10 +114,24 @@ def _member_facts(member: Member) -> dict[str, Any]:
         "handle": member.handle,
         "id": show_id(member.id),
         "state": member.state,
+        "draining": member.draining,
         "role": member.role,
         "capabilities": [info.name for info in member.capabilities],
         "addresses": [str(address) for address in member.addresses],
     }
+
+
+def _reason(guest: Guest, member: Member) -> str:
+    """The last thing that spoke against it; "" if whoever was asked does not say."""
+    try:
+        answers = guest.why(f"#{show_id(member.id)}")
+    except MeshError:  # it has just left, or is of an older version: the list stands
+        return ""
+    for _, facts in answers:
+        texts = [clue["text"] for clue in facts["clues"] if clue["text"]]
+        if texts:
+            return f"since {facts['since_s']:.0f} s: {texts[-1]}"
+    return ""
 
 
 def _sorted(members: Sequence[Member]) -> list[Member]:

@@ -7,16 +7,19 @@ from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 
+from meshp2p.engine.acquaintances import Acquaintances
 from meshp2p.engine.answers import Answers
 from meshp2p.engine.calls import Calls
 from meshp2p.engine.coordination import Coordination
 from meshp2p.engine.core import Core
+from meshp2p.engine.governor import Governor
 from meshp2p.engine.joining import Joining
 from meshp2p.engine.link import Link
 from meshp2p.engine.links import Links
 from meshp2p.engine.membership import Membership, route_to
 from meshp2p.engine.reaching import ALIVE, Reaching
 from meshp2p.engine.syncing import COMPARE, JOIN, PULL, SYNC, Syncing
+from meshp2p.engine.watching import Watching
 from meshp2p.events import CapabilityInfo, MemberEvent
 from meshp2p.gossip.swim import Swim
 from meshp2p.ids import Address, NodeId, Seconds
@@ -40,6 +43,9 @@ class Assembly:
     calls: Calls
     coordination: Coordination
     joining: Joining
+    watching: Watching
+    governor: Governor
+    acquaintances: Acquaintances
 
 
 def assemble(
@@ -70,6 +76,8 @@ def assemble(
     syncing = _begin_syncing(core, swim, links, answers, route)
     reaching = Reaching(core, swim, links, route_to=route)
     answers.register(ALIVE, reaching.answer)
+    governor = _begin_governing(core)
+    acquaintances = Acquaintances(core, swim, stored)
     calls = Calls(core, links, swim, serve_locally=answers.serve_locally, route_to=route)
     calls.cancel_job = serving.cancel
     return Assembly(
@@ -87,11 +95,15 @@ def assemble(
             links,
             syncing=syncing,
             reaching=reaching,
+            governor=governor,
             on_event=on_member_event,
         ),
+        governor=governor,
         calls=calls,
         coordination=Coordination(core, calls, swim, answers, stored, serving=serving),
-        joining=Joining(core, seeds, visit=syncing.sync_at, knows=swim.knows_address, now=core.now),
+        watching=Watching(core, swim, calls, answers),
+        joining=_begin_joining(core, swim, syncing, seeds, acquaintances),
+        acquaintances=acquaintances,
     )
 
 
@@ -101,6 +113,21 @@ def _open_door(core: Core) -> Doorkeeper:
     )
     door.wall_offset = core.wall_offset
     return door
+
+
+def _begin_governing(core: Core) -> Governor:
+    config = core.config
+
+    def tell() -> None:
+        core.log(
+            "warning",
+            "the budget of bytes is spent: streams wait, and news of others is dropped",
+            bytes_per_second=config.bytes_per_second or config.membership_bytes_per_second,
+        )
+
+    return Governor(
+        config.bytes_per_second, config.membership_bytes_per_second, now=core.now, tell=tell
+    )
 
 
 def _begin_gossip(
@@ -144,3 +171,22 @@ def _begin_syncing(
     answers.register(COMPARE, syncing.answer_compare)
     answers.register(PULL, syncing.answer_pull)
     return syncing
+
+
+def _begin_joining(
+    core: Core,
+    swim: Swim,
+    syncing: Syncing,
+    seeds: tuple[tuple[str, int], ...],
+    acquaintances: Acquaintances,
+) -> Joining:
+    return Joining(
+        core,
+        seeds,
+        acquaintances=acquaintances,
+        visit=syncing.sync_at,
+        knows=swim.knows_address,
+        is_present=swim.is_present,
+        is_alone=lambda: swim.present_count <= 1,
+        now=core.now,
+    )

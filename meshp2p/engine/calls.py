@@ -145,6 +145,8 @@ class Calls:
     def _dispatch(self, request: Request, now: Seconds) -> None:
         """Choose a member and send, or wait for one, or fail."""
         peer = self.resolver.choose(request.target, avoid=request.tried)
+        if peer is None and self._is_left_to_us(request):
+            peer = self._core.identity.node_id
         if peer is None:
             if not request.tried and now < request.wait_until:
                 self._homeless.append(request)
@@ -152,6 +154,13 @@ class Calls:
                 self._fail(request, self._nobody(request), now)
             return
         self._dispatch_to(request, peer, now)
+
+    def _is_left_to_us(self, request: Request) -> bool:
+        """Whether work that runs here, while we drain, needs what nobody else can do."""
+        own, target = self._core.identity.node_id, request.target
+        if request.head.hops <= 1 or own in request.tried or target.id or target.handle:
+            return False
+        return own in self._swim.directory.announcing(target.method)
 
     def _dispatch_to(self, request: Request, peer: NodeId, now: Seconds) -> None:
         request.peer = peer

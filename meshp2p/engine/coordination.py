@@ -34,6 +34,8 @@ from meshp2p.messaging.serving import Serving
 from meshp2p.wire import codec, limits, messages
 from meshp2p.wire.messages import ResponseHead, pack_error
 
+_BID: Final = "?bid"
+_NO_BID: Final = codec.pack(None)
 _WORDS: Final = {
     messages.DEADLINE: ("DeadlineExceeded", "its handler did not return in time"),
     messages.OVERLOADED: ("Overloaded", "all its slots are taken"),
@@ -288,6 +290,9 @@ class Coordination:
             key=key if isinstance(key, str) else "",
         )
         handle = self._swim.handle_of(run.caller)
+        if run.method == _BID and self._serving.draining:  # whoever drains wants no new work
+            self.receive_outcome(run.number, messages.OK, _NO_BID, now=now)
+            return
         if run.method.startswith("?"):
             self._thinking.set(run.number, run.deadline)
             self._core.emit(

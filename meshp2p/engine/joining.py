@@ -1,18 +1,21 @@
-"""Finding the first member: seeds and entries of the local directory, tried for ever.
+"""Finding the first member: seeds, members of earlier runs, entries of the local directory.
 
-Pauses grow from half a second to half a minute, so that a mesh that was torn apart
-finds together again without anybody's help.
+All are tried for ever, a few at a time, with pauses that grow from half a second to half
+a minute, so that a mesh that was torn apart finds together again without anybody's help.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from functools import partial
+from math import inf
 from typing import Final, Literal
 
 import attrs
 
 from meshp2p.effects import Resolve
+from meshp2p.engine.acquaintances import Acquaintances
 from meshp2p.engine.core import Core
 from meshp2p.ids import Address, NodeId, Seconds
 from meshp2p.transport.endpoint import Route
@@ -58,21 +61,37 @@ class Joining:
         core: Core,
         seeds: tuple[tuple[str, int], ...],
         *,
+        acquaintances: Acquaintances,
         visit: Callable[[Address, Seconds, Callable[[bool], None]], None],
         knows: Callable[[Address], bool],
+        is_present: Callable[[NodeId], bool],
+        is_alone: Callable[[], bool],
         now: Seconds,
     ) -> None:
         """Visit seeds with `visit` unless `knows` says that a member is there.
 
         Args:
             seeds: (host name or numeric address, port).
+            acquaintances: Whom earlier runs met.
+            is_present: Whether somebody is a member and not gone.
+            is_alone: Whether nobody else is.
             visit: Ends in a call that says whether anybody of this mesh answered.
         """
         self._core = core
         self._seeds = [_Seed(host, port, next_try=now) for host, port in seeds]
         self._visit = visit
         self._knows = knows
-        self.failures = 0
+        self._is_present = is_present
+        self._is_alone = is_alone
+        self._acquaintances = acquaintances
+        old = sorted(acquaintances.before.items())
+        if old:
+            core.rng.shuffle(old)
+        self._old = deque(old)
+        self._unvisited = len(self._old)
+        """Of whom nothing was tried yet in this pass."""
+        self._old_pause = _FIRST_PAUSE
+        self._next_round: Seconds = now if self._old else inf
 
     @property
     def has_seeds(self) -> bool:
@@ -128,12 +147,58 @@ class Joining:
 
     def next_deadline(self) -> Seconds:
         """When `receive_deadline` has something to do."""
-        soonest = float("inf")
+        soonest, due = self._next_round, self._acquaintances.due
+        soonest = min(soonest, due)
         for seed in self._seeds:
             soonest = min(soonest, seed.next_try)
         return soonest
 
     def receive_deadline(self, *, now: Seconds) -> None:
+        """Try whose pause is over; write down whom we met."""
+        if now >= self._acquaintances.due:
+            self._acquaintances.write(now)
+        if now >= self._next_round:
+            self._visit_old(now)
+        self._try_seeds(now)
+
+    def leave(self, now: Seconds) -> None:
+        """Write down whom we met, while we still know."""
+        self._acquaintances.write(now)
+
+    def members_changed(self, now: Seconds) -> None:
+        """Somebody came, changed or went."""
+        self._acquaintances.members_changed(now)
+
+    def receive_persisted(self, token: int, *, ok: bool, now: Seconds) -> None:
+        """What was written is on disk, or never will be."""
+        self._acquaintances.receive_persisted(token, ok=ok, now=now)
+
+    def _visit_old(self, now: Seconds) -> None:
+        """Visit the next few of whom earlier runs met.
+
+        Once all were tried and somebody is there, this ends: whoever is missing then is
+        looked for by the mesh, as everybody who is lost.
+        """
+        visited = 0
+        while visited < _AT_ONCE and self._unvisited:
+            self._unvisited -= 1
+            node_id, addresses = self._old[0]
+            self._old.rotate(-1)
+            strange = [address for address in addresses[:_AT_ONCE] if not self._knows(address)]
+            if self._is_present(node_id) or not strange:
+                continue
+            visited += 1
+            for address in strange:
+                self._visit(address, now, _never_mind)
+        if not self._unvisited:
+            self._unvisited = len(self._old)
+            if not self._is_alone():
+                self._next_round = inf
+                return
+        self._next_round = now + self._old_pause * self._core.rng.uniform(0.75, 1.25)
+        self._old_pause = min(2 * self._old_pause, _LONGEST_PAUSE)
+
+    def _try_seeds(self, now: Seconds) -> None:
         """Try seeds whose pause is over; a seed that is a member rests."""
         due = [seed for seed in self._seeds if seed.next_try <= now]
         for seed in due[:_AT_ONCE]:
@@ -148,3 +213,7 @@ class Joining:
             self._core.emit(Resolve(seed.host, seed.port))
         for seed in due[_AT_ONCE:]:
             seed.next_try = now + _FIRST_PAUSE
+
+
+def _never_mind(_answered: bool) -> None:  # noqa: FBT001  # called by position
+    """Seeds that do not answer are told of; old acquaintances may well be gone."""

@@ -285,6 +285,10 @@ class Links:
         self._connect(link, now)
         return True
 
+    def is_open(self, stream: StreamId) -> bool:
+        """Whether the stream stands, and does not part."""
+        return stream in self._links
+
     def bytes_for(self, stream: StreamId, at_most: int) -> bytes:
         """What to put on the socket now; empty if nothing waits."""
         link = self._links.get(stream)

@@ -12,17 +12,18 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import inf
 from typing import Final
 
 from meshp2p.config import Config
-from meshp2p.effects import Announce, Effect, StreamId
-from meshp2p.engine.assembly import Assembly, assemble
-from meshp2p.engine.coordination import Coordination
+from meshp2p.effects import Announce, Effect, StreamId, StreamReady
+from meshp2p.engine.assembly import assemble
 from meshp2p.engine.core import Core
 from meshp2p.engine.joining import Neighbour
 from meshp2p.engine.link import Link
+from meshp2p.engine.survey import Survey
 from meshp2p.errors import MeshError
-from meshp2p.events import CallFinished, CapabilityInfo, Member, MemberEvent
+from meshp2p.events import CallFinished, CapabilityInfo, MemberEvent
 from meshp2p.identity.keys import Crypto
 from meshp2p.identity.node import NodeIdentity
 from meshp2p.identity.trust import Trust
@@ -33,7 +34,7 @@ from meshp2p.messaging.resolver import Target
 _TRAFFIC_EVERY: Final[Seconds] = 0.1
 
 
-class Engine:
+class Engine(Survey):
     """One node. `docs/architecture.md` follows a datagram and a request through it."""
 
     def __init__(  # noqa: PLR0913  # everything that a node depends on comes in here
@@ -65,7 +66,7 @@ class Engine:
             guest: Sees and calls members but is none.
             stored: What the journal holds: (table, key) to value.
         """
-        self._core = Core(
+        core = Core(
             config=config,
             identity=identity,
             trust=trust,
@@ -77,7 +78,7 @@ class Engine:
             now=now,
         )
         parts = assemble(
-            self._core,
+            core,
             unix=unix,
             addresses=tuple(addresses),
             capabilities=tuple(capabilities),
@@ -86,23 +87,9 @@ class Engine:
             on_link_gone=self._link_gone,
             on_member_event=self._member_event,
         )
-        self._use(parts)
+        super().__init__(core, parts)
         self._started_at = now
         self._last_traffic: dict[NodeId, Seconds] = {}
-
-    def _use(self, parts: Assembly) -> None:
-        """Keep each part within one step, since every input passes through several."""
-        self._door = parts.door
-        self._swim = parts.swim
-        self._serving = parts.serving
-        self._answers = parts.answers
-        self._links = parts.links
-        self._endpoint = parts.endpoint
-        self._syncing = parts.syncing
-        self._membership = parts.membership
-        self._calls = parts.calls
-        self._coordination = parts.coordination
-        self._joining = parts.joining
 
     # --- out -----------------------------------------------------------------
 
@@ -112,6 +99,8 @@ class Engine:
 
     def next_deadline(self) -> Seconds:
         """When `receive_deadline` must be called, on the monotonic clock."""
+        watching = self._watching
+        waited = watching.waits.next_deadline() if watching.waits.open else inf
         return min(
             self._swim.next_deadline(),
             self._endpoint.next_deadline(),
@@ -122,6 +111,9 @@ class Engine:
             self._coordination.next_deadline(),
             self._joining.next_deadline(),
             self._membership.forwarding.next_deadline(),
+            watching.cuts.ends,
+            self._governor.due,
+            waited,
         )
 
     # --- in: time, datagrams, streams, disk, handlers --------------------------
@@ -139,6 +131,11 @@ class Engine:
         self._joining.receive_deadline(now=now)
         self._membership.forwarding.receive_deadline(now=now)
         self._membership.drain(now)
+        if now >= self._watching.cuts.ends or self._watching.waits.open:
+            self._watching.receive_deadline(now=now)
+        if now >= self._governor.due:
+            for stream in self._governor.released(now):
+                self._core.emit(StreamReady(stream))
 
     def receive_wall_clock(self, unix: float, *, now: Seconds) -> None:
         """What the wall clock shows; it may jump."""
@@ -173,6 +170,7 @@ class Engine:
     def receive_stream(self, stream: StreamId, data: bytes, *, now: Seconds) -> None:
         """Bytes from anybody who connected, or from whom we connected to."""
         self._core.now = now
+        self._governor.stream_bytes_received += len(data)
         peer = self._links.receive(stream, data, now=now)
         if peer is not None and now - self._last_traffic.get(peer, 0.0) >= _TRAFFIC_EVERY:
             if self._swim.is_present(peer):  # guests come by the thousand, and are no members
@@ -189,7 +187,17 @@ class Engine:
     def stream_bytes(self, stream: StreamId, at_most: int, *, now: Seconds) -> bytes:
         """Bytes to write now: about `at_most`, at least one record if any waits."""
         self._core.now = now
-        return self._links.bytes_for(stream, at_most)
+        governor = self._governor
+        if governor.limits_streams and not self._may_write(stream, now):
+            return b""
+        data = self._links.bytes_for(stream, at_most)
+        governor.stream_bytes_sent += len(data)
+        governor.streams.tokens -= len(data)
+        return data
+
+    def _may_write(self, stream: StreamId, now: Seconds) -> bool:
+        """Streams that part are not held up: the driver would take that for their end."""
+        return not self._links.is_open(stream) or self._governor.may_write(stream, now)
 
     def receive_resolved(
         self, host: str, port: int, addresses: Sequence[Address], *, now: Seconds
@@ -203,6 +211,7 @@ class Engine:
         """The records of `Persist(token)` are on disk, or never will be."""
         self._core.now = now
         self._coordination.receive_persisted(token, ok=ok, now=now)
+        self._joining.receive_persisted(token, ok=ok, now=now)
         self._membership.drain(now)
 
     def receive_outcome(self, call: int, status: int, body: bytes, *, now: Seconds) -> None:
@@ -265,15 +274,11 @@ class Engine:
         self._core.emit(Announce(CallFinished(request.number, body, error)))
 
     def cancel(self, number: int, *, now: Seconds) -> None:
-        """Give up a call, an auction or a vote; nothing is announced."""
+        """Give up a call, a wait, an auction or a vote; nothing is announced."""
         self._core.now = now
         self._calls.cancel(number)
+        self._watching.waits.cancel(number)
         self._coordination.cancel(number, now=now)
-
-    @property
-    def coordination(self) -> Coordination:
-        """Auctions and votes: their commands."""
-        return self._coordination
 
     def set_capabilities(self, capabilities: Iterable[CapabilityInfo], *, now: Seconds) -> None:
         """Announce exactly these from now on."""
@@ -282,7 +287,17 @@ class Engine:
         self._swim.set_capabilities(capabilities, now=now)  # first: it may refuse
         self._serving.capabilities = {info.name: info for info in capabilities}
         self._membership.drain(now)
+        self._own_record_changed(now)
+
+    def _own_record_changed(self, now: Seconds) -> None:
+        """No event tells of that, but calls and waits may have been for this node."""
         self._calls.members_changed(now=now)
+        self._watching.waits.members_changed()
+
+    def wait_for(self, pattern: str, count: int, *, timeout: Seconds, now: Seconds) -> int:
+        """Wait until so many can be called; `CallFinished` brings them, or `TooFewMembers`."""
+        self._core.now = now
+        return self._watching.waits.start(pattern, count, timeout=timeout, now=now)
 
     def renew_identity(self, identity: NodeIdentity, *, now: Seconds) -> None:
         """Go on with the same keys and a fresh chain."""
@@ -296,10 +311,21 @@ class Engine:
         """Whether messages to this agent have a handler."""
         self._serving.listens = listens
 
+    def drain(self, *, draining: bool, now: Seconds) -> None:
+        """Take no new calls and tell the others so, or take calls again; those running end."""
+        self._core.now = now
+        self._serving.draining = draining
+        self._swim.set_draining(draining=draining, now=now)
+        self._membership.drain(now)
+        self._own_record_changed(now)
+
     def close(self, *, now: Seconds) -> None:
         """Refuse new requests; those running go on."""
         self._core.now = now
         self._serving.closing = True
+        if self._serving.open_jobs:  # they may take a while: meanwhile nobody should come in vain
+            self._swim.set_draining(draining=True, now=now)
+            self._membership.drain(now)
 
     def leave(self, *, now: Seconds) -> Seconds:
         """Say goodbye; return how long probes should still be answered.
@@ -309,6 +335,7 @@ class Engine:
         """
         self._core.now = now
         self._calls.close(now=now)
+        self._joining.leave(now)
         self._swim.leave(now=now)
         self._membership.drain(now)
         return self._core.config.leave_linger
@@ -317,66 +344,11 @@ class Engine:
         """End: open calls fail, connections close."""
         self._core.now = now
         self._calls.close(now=now)
+        self._watching.waits.close()
         self._coordination.close(now=now)
+        for stream in self._governor.let_go():
+            self._core.emit(StreamReady(stream))
         self._links.close_all()
-
-    # --- looking ---------------------------------------------------------------
-
-    @property
-    def config(self) -> Config:
-        """The knobs it was made with."""
-        return self._core.config
-
-    @property
-    def identity(self) -> NodeIdentity:
-        """Who it speaks for."""
-        return self._core.identity
-
-    @property
-    def synced(self) -> bool:
-        """Whether the list of members came whole from somebody at least once."""
-        return self._membership.synced
-
-    @property
-    def has_seeds(self) -> bool:
-        """Whether it was told of somebody to join through."""
-        return self._joining.has_seeds
-
-    @property
-    def open_requests(self) -> int:
-        """Requests under way in either direction."""
-        return self._calls.open_calls + self._serving.open_jobs
-
-    @property
-    def open_jobs(self) -> int:
-        """Requests of others that run or wait."""
-        return self._serving.open_jobs
-
-    def members(self) -> list[Member]:
-        """All members known, the dead and those who left included."""
-        return self._swim.members()
-
-    def member(self, node: NodeId) -> Member | None:
-        """One of them."""
-        return self._swim.member(node)
-
-    def chain_of(self, node: NodeId) -> bytes | None:
-        """Its credential chain, as verified."""
-        return self._swim.chain_of(node)
-
-    def stats(self) -> dict[str, int]:
-        """Counters since the start, and sizes now."""
-        return {
-            **self._swim.counters,
-            **self._core.counters,
-            "members": self._swim.present_count,
-            "slowness": self._swim.slowness,
-            "sessions": len(self._endpoint),
-            "streams": len(self._links),
-            "calls_open": self._calls.open_calls,
-            "handlers_running": self._serving.load,
-            "handshakes_unanswered": self._endpoint.unreachable,
-        }
 
     # --- reactions -------------------------------------------------------------
 
@@ -389,6 +361,8 @@ class Engine:
             self._core.log("debug", "stream lost", peer=show_id(link.peer), reason=reason)
 
     def _member_event(self, event: MemberEvent, now: Seconds) -> None:
+        self._watching.member_event(event, now)
+        self._joining.members_changed(now)
         if event.name in ("member.joined", "member.returned", "member.updated"):
             self._calls.members_changed(now=now)
         elif event.name in ("member.failed", "member.left"):

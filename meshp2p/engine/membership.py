@@ -9,13 +9,22 @@ from typing import Final
 from meshp2p.effects import Announce, SendDatagram
 from meshp2p.engine.core import Core
 from meshp2p.engine.forwarding import Forwarding
+from meshp2p.engine.governor import Governor
 from meshp2p.engine.links import Links
 from meshp2p.engine.reaching import Reaching
 from meshp2p.engine.syncing import Syncing
 from meshp2p.errors import UnknownMessage, WireError
 from meshp2p.events import Event, MemberEvent, Synced
-from meshp2p.gossip.messages import FORWARD, FORWARDED, MAX_TUNNELLED
+from meshp2p.gossip.messages import (
+    FORWARD,
+    FORWARDED,
+    LINE,
+    MAX_TUNNELLED,
+    RECORD,
+    SUSPICION,
+)
 from meshp2p.gossip.outputs import AskByStream, IndirectProbe, Pull, SendPlain, SyncWith, Tell
+from meshp2p.gossip.record import VersionLine
 from meshp2p.gossip.swim import Swim
 from meshp2p.ids import Address, NodeId, Seconds
 from meshp2p.transport.endpoint import Endpoint, Route
@@ -45,6 +54,7 @@ class Membership:
         *,
         syncing: Syncing,
         reaching: Reaching,
+        governor: Governor,
         on_event: Callable[[MemberEvent, Seconds], None],
     ) -> None:
         """Tell the engine of members that come and go through `on_event`."""
@@ -57,6 +67,7 @@ class Membership:
         self._reaching = reaching
         self.forwarding = Forwarding(core, swim, send=self._send)
         """What is passed on for others; it has deadlines."""
+        self._governor = governor
         self._owners: OrderedDict[Address, NodeId] = OrderedDict()
         self._statics: dict[NodeId, bytes] = {}
         self._reply_by: tuple[NodeId, Via] | None = None
@@ -66,6 +77,9 @@ class Membership:
 
     def receive_datagram(self, data: bytes, path: Path, now: Seconds) -> None:
         """One datagram, from whoever sent it."""
+        if isinstance(path, Address):
+            self._governor.datagrams_received += 1
+            self._governor.datagram_bytes_received += len(data)
         try:
             received = self._endpoint.receive_untrusted(data, path, now=now)
             if received is not None:
@@ -115,13 +129,19 @@ class Membership:
             return
         self._endpoint.send(to, plaintext, route=route_to(self._swim, to), now=now)
 
+    def _may_leave(self, plaintext: bytes, now: Seconds) -> bool:
+        """Whether it may not be late, though there are no bytes left, or there are again."""
+        own_id = self._core.identity.node_id
+        return not _is_news_of_others(plaintext, own_id) or self._governor.may_send_news(now)
+
     def drain(self, now: Seconds) -> None:
         """Perform what gossip asked for; sealing may ask for more."""
         while outputs := self._swim.outputs():
             for output in outputs:
                 match output:
                     case SendPlain(to=to, plaintext=plaintext):
-                        self._send(to, plaintext, now)
+                        if self._governor.datagrams.tokens > 0 or self._may_leave(plaintext, now):
+                            self._send(to, plaintext, now)
                     case IndirectProbe(target=target, helpers=helpers, plaintext=plaintext):
                         route = route_to(self._swim, target)
                         for helper in helpers:
@@ -145,11 +165,15 @@ class Membership:
 
     def _flush(self, now: Seconds) -> None:
         """Put sealed datagrams on their paths; those through a member are sealed again."""
+        governor = self._governor
         while datagrams := self._endpoint.outputs():
             for path, peer, data in datagrams:
                 if isinstance(path, Address):
                     if peer is not None:
                         self._remember_owner(path, peer)
+                    governor.datagrams_sent += 1
+                    governor.datagram_bytes_sent += len(data)
+                    governor.datagrams.tokens -= len(data)
                     self._core.emit(SendDatagram(path, data))
                 elif peer is not None:
                     wrapped = codec.pack([[FORWARD, 0, peer, data]])
@@ -197,3 +221,14 @@ class Membership:
         elif known != contact.transport_key:
             self._endpoint.forget(peer)
             self._links.drop_peer(peer, "it restarted", now=now)
+
+
+def _is_news_of_others(plaintext: bytes, own_id: NodeId) -> bool:
+    """Whether a datagram of ours neither asks nor answers, nor says that we are alive."""
+    match codec.unpack_list_untrusted(plaintext, 0):
+        case [[int(kind), bytes(line), *_], *_] if kind in (LINE, RECORD):
+            return VersionLine.from_bytes_untrusted(line).node_id != own_id
+        case [[int(kind), *_], *_]:
+            return kind == SUSPICION
+        case _:
+            return False

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 import attrs
 
-from meshp2p.events import Member
+from meshp2p.events import Member, State, Why
 from meshp2p.gossip.directory import Directory
-from meshp2p.gossip.member import Contact
+from meshp2p.gossip.member import Contact, Row
 from meshp2p.gossip.own import OwnRecord
 from meshp2p.gossip.parts import Parts
 from meshp2p.gossip.record import Body, Record
-from meshp2p.ids import Address, show_id
+from meshp2p.gossip.wanted import Wanted
+from meshp2p.ids import Address, NodeId, Seconds, show_id
 from meshp2p.wire import limits
 from meshp2p.wire.codec import Value
+
+EVERYBODY: Final = Wanted(state="all")
 
 
 class Census:
@@ -51,12 +55,59 @@ class Census:
         row = self._parts.view.get(node_id)
         return None if row is None else row.member()
 
-    def members(self) -> list[Member]:
-        """All members in whatever state, this node included."""
-        return [
-            attrs.evolve(row.member(), state="dead") if row.id in self._told_dead else row.member()
-            for row in self._parts.view
-        ]
+    def members(self, wanted: Wanted = EVERYBODY) -> list[Member]:
+        """Members that are asked for; by default all in whatever state, this node included.
+
+        A question for a capability or a handle costs as much as the answer is long.
+        """
+        if not wanted.is_indexed:
+            return [self._seen(row) for row in self._parts.view if self._is_wanted(row, wanted)]
+        directory, rows = self.directory, self._parts.view
+        ids = (
+            directory.announcing(wanted.pattern)
+            if wanted.handle is None
+            else directory.called(wanted.handle)
+        )
+        found = (row for node_id in ids if (row := rows.get(node_id)) is not None)
+        if wanted.is_answered_by_index and not self._told_dead:
+            return [row.shown() for row in found if row.state == wanted.state]
+        return [self._seen(row) for row in found if self._is_wanted(row, wanted)]
+
+    def _is_wanted(self, row: Row, wanted: Wanted) -> bool:
+        return wanted.fits(row, "dead" if row.id in self._told_dead else row.state)
+
+    def _seen(self, row: Row) -> Member:
+        member = row.member()
+        return attrs.evolve(member, state="dead") if row.id in self._told_dead else member
+
+    def why(self, node_id: bytes, *, now: Seconds) -> Why | None:
+        """On what grounds a member is taken for what it is; None for a stranger."""
+        row, evidence = self._parts.view.get(node_id), self._parts.evidence
+        if row is None:
+            return None
+        evidence.now = now
+        names = {accuser: self.handle_of(accuser) for accuser in evidence.accusers(row.id)}
+        return evidence.why(self._seen(row), names, self._parts.wall.unix(now))
+
+    def named(self, text: str) -> list[Member]:
+        """Members in whatever state that somebody means by a name.
+
+        Args:
+            text: "@handle" or "handle", "#" with the beginning of an id, or that without.
+        """
+        rows = list(self._parts.view)
+        if text.startswith("#"):
+            return [self._seen(row) for row in rows if show_id(row.id).startswith(text[1:])]
+        handle = text.removeprefix("@")
+        found = [row for row in rows if handle and row.record.body.handle == handle]
+        if not found and not text.startswith("@") and text:
+            found = [row for row in rows if show_id(row.id).startswith(text)]
+        return [self._seen(row) for row in found]
+
+    def whereabouts(self) -> Iterator[tuple[NodeId, State, tuple[Address, ...]]]:
+        """Where each member listens, or did, this node included."""
+        for row in self._parts.view:
+            yield row.id, row.state, row.record.body.addresses
 
     def is_present(self, node_id: bytes) -> bool:
         """Whether somebody is a member and not known to be gone."""

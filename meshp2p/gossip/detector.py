@@ -8,6 +8,7 @@ from typing import Final, Literal
 import attrs
 
 from meshp2p.gossip.accusation import REFUSED, RESET, TIMEOUT, Accusation, Evidence
+from meshp2p.gossip.evidence import ANSWERED, ANSWERED_CALL, REASONS
 from meshp2p.gossip.member import Row
 from meshp2p.gossip.messages import Datagram, Ping
 from meshp2p.gossip.outputs import AskByStream, IndirectProbe
@@ -32,12 +33,6 @@ _CHECKS_AT_ONCE: Final = 32
 the word of several must do."""
 _CERTIFIED: Final = 3
 """Accusers whose word does then."""
-
-_REASONS: Final[dict[int, str]] = {
-    TIMEOUT: "it did not answer",
-    REFUSED: "its machine refuses packets to it",
-    RESET: "its connection was reset",
-}
 
 
 @attrs.define
@@ -87,7 +82,8 @@ class Detector:
             row.learn_rtt(now - probe.sent_at)
         if in_time and not probe.decides:
             self._parts.health.better()
-        self._acquit(row, "it answered")
+        self._parts.evidence.note(row.id, "answered", rtt=now - probe.sent_at)
+        self._acquit(row, ANSWERED)
 
     def traffic(self, row: Row) -> None:
         """It answered a call: as good as an ack."""
@@ -95,7 +91,7 @@ class Detector:
         if probe is not None:
             self._probes.give_up(probe)
             self._parts.timers.cancel((PROBE, probe.seq))
-        self._acquit(row, "it answered a call")
+        self._acquit(row, ANSWERED_CALL)
 
     def answered_by_stream(self, row: Row) -> None:
         """It answered there, and did not answer a datagram: ask it there next time too."""
@@ -128,6 +124,7 @@ class Detector:
             return
         if before is not None:
             self._stop_waiting(before)
+        self._parts.evidence.note(row.id, kind)
         probe = self._ask(row, now, wait=self._direct_wait(row) / 2)
         probe.stage = "last"
         probe.evidence = REFUSED if kind == "refused" else RESET
@@ -142,10 +139,12 @@ class Detector:
             self._probes.give_up(probe)  # it left, died, or said something meanwhile
         elif probe.stage == "direct":
             row.miss_rtt()
+            self._parts.evidence.note(row.id, "silent", "no ack, asking through others")
             self._ask_through_others(row, probe, now)
         elif probe.stage == "last":
             self._ask_again(row, probe, now)
         else:
+            self._parts.evidence.note(row.id, "silent", "no ack on any path")
             self._probes.give_up(probe)
             if probe.refused:
                 self._bury(row, REFUSED, now)
@@ -245,6 +244,7 @@ class Detector:
         return row.heard.get(accuser, -1) < accusation.unix
 
     def _ask(self, row: Row, now: Seconds, *, wait: Seconds) -> Probe:
+        self._parts.counters["probes"] += 1
         probe = self._probes.ask(row.id, row.version, now)
         self._parts.send(row.id, self._ping(probe))
         self._parts.timers.set((PROBE, probe.seq), now + wait)
@@ -322,10 +322,10 @@ class Detector:
         row.suspicion = None
         parts.timers.cancel((SUSPICION, row.id))
         parts.view.change(row, state="dead")
-        parts.tell("member.failed", row, _REASONS[evidence])
+        parts.tell("member.failed", row, REASONS[evidence])
 
     def _reason(self, accusation: Accusation) -> str:
-        reason = _REASONS.get(accusation.evidence, "it did not answer")
+        reason = REASONS.get(accusation.evidence, "it did not answer")
         accuser = self._parts.view.get(accusation.accuser)
         if accuser is None or accusation.accuser == self._parts.identity.node_id:
             return reason

@@ -14,11 +14,12 @@ from meshp2p.events import State, Synced
 from meshp2p.gossip.accusation import Accusation
 from meshp2p.gossip.admission import Admission, BudgetSpent
 from meshp2p.gossip.detector import Detector
+from meshp2p.gossip.evidence import REFUTED
 from meshp2p.gossip.member import Row
 from meshp2p.gossip.messages import LineItem, RecordItem, SuspicionItem
 from meshp2p.gossip.outputs import Tell
 from meshp2p.gossip.parts import Parts
-from meshp2p.gossip.record import LEFT, Record, VersionLine
+from meshp2p.gossip.record import DRAINING, LEFT, Record, VersionLine
 from meshp2p.gossip.refutation import Refutation
 from meshp2p.ids import NodeId, Seconds
 from meshp2p.wire import limits
@@ -284,6 +285,8 @@ class Intake:
     def _take_over(self, row: Row, record: Record, now: Seconds, *, spread: bool) -> None:
         """The member itself spoke: all that was thought of the older version is void."""
         parts, before, held = self._parts, row.state, row.record
+        if parts.identity.node_id in row.heard and record.line.epoch == held.line.epoch:
+            parts.counters["false_accusations"] += 1
         self._detector.exonerate(row, now)
         parts.news.drop_accusations(row.id)
         row.last_seen = now
@@ -301,8 +304,13 @@ class Intake:
         if before in ("dead", "left"):
             parts.tell("member.returned", row)
         elif before == "suspect":
-            parts.tell("member.updated", row, "it refuted the suspicion")
-        elif new_body or record.line.state != held.line.state:
+            parts.tell("member.updated", row, REFUTED)
+        elif record.line.state != held.line.state:
+            drains = record.line.state == DRAINING
+            parts.tell("member.updated", row, "it drains" if drains else "it takes calls again")
+        elif record.body.transport_key != held.body.transport_key:
+            parts.tell("member.updated", row, "it restarted")
+        elif new_body:
             parts.tell("member.updated", row)
 
     # Accusations
@@ -321,6 +329,7 @@ class Intake:
             return
         self._admission.check_recent(accusation, now)
         if self._signed(accusation, peer, now):
+            self._parts.evidence.accused(accusation)
             self._detector.accused(row, accusation, now)
 
     def _own_accusation(self, accusation: Accusation, peer: NodeId | None, now: Seconds) -> None:
@@ -332,6 +341,7 @@ class Intake:
             # Whenever that was: a refuted version is accused no more, and whoever had the
             # wrong time when it buried us must hear from us too.
             if self._signed(accusation, peer, now):
+                self._parts.evidence.accused(accusation)
                 self._refutation.suspected(peer, now)
             return
         if accusation.version > version:

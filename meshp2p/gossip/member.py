@@ -51,6 +51,8 @@ class Row:
     clone: tuple[int, int] | None = None
     view_hash: int | None = None
     leased: int = 0
+    _shown: Member | None = attrs.field(default=None, init=False)
+    _shown_of: Record | None = attrs.field(default=None, init=False)
 
     @property
     def id(self) -> NodeId:
@@ -106,6 +108,25 @@ class Row:
         accusation = b"" if self.state == "alive" else self.accusation or b""
         return [*self.record.wire(), accusation, self.state == "dead"]
 
+    def shown(self) -> Member:
+        """The same as `member()`, kept for as long as nothing changes.
+
+        For whoever is looked up time and again. All of a list are not kept: a simulation
+        holds a million rows.
+        """
+        shown = self._shown
+        if (
+            shown is None
+            or self._shown_of is not self.record
+            or shown.last_seen != self.last_seen
+            or shown.state != self.state
+            or shown.load != self.load
+            or shown.rtt != self.rtt
+        ):
+            shown = self._shown = self.member()
+            self._shown_of = self.record
+        return shown
+
     def member(self) -> Member:
         """The member as the application sees it."""
         body = self.record.body
@@ -121,6 +142,7 @@ class Row:
             rtt=self.rtt,
             joined_at=self.joined_at,
             last_seen=self.last_seen,
+            draining=self.record.line.state == DRAINING,
         )
 
 

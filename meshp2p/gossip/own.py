@@ -12,6 +12,7 @@ from meshp2p.gossip.fields import MAX_EPOCH
 from meshp2p.gossip.member import Row
 from meshp2p.gossip.parts import Parts
 from meshp2p.gossip.record import (
+    DRAINING,
     LEFT,
     MAX_LINE_VALIDITY,
     UP,
@@ -118,6 +119,20 @@ class OwnRecord:
         self._body = body
         self._publish(now, new_body=True)
 
+    @property
+    def is_draining(self) -> bool:
+        """Whether it has asked for no new calls."""
+        return self._state == DRAINING
+
+    def set_draining(self, now: Seconds, *, draining: bool) -> bool:
+        """Ask for no new calls, or for calls again; return whether that is news."""
+        state = DRAINING if draining else UP
+        if self.has_left or state == self._state:
+            return False
+        self._state = state
+        self._publish(now)
+        return True
+
     def set_identity(self, identity: NodeIdentity, credential: Credential) -> None:
         """Take a renewed chain for the same keys. Others pull it before theirs expires."""
         self._parts.identity = identity
@@ -159,6 +174,8 @@ class OwnRecord:
     def refute(self, now: Seconds) -> None:
         """Prove to be there: a new line that nobody else could have signed."""
         if not self.has_left:
+            self._parts.counters["refutations"] += 1
+            self._parts.evidence.note(self._row.id, "refuted", "this node said that it is there")
             self._publish(now, refutes=True)
 
     def supersede(self, shown: tuple[int, int], now: Seconds) -> None:

@@ -13,6 +13,7 @@ from meshp2p.config import Config
 from meshp2p.events import Log, MemberEvent, MemberEventName
 from meshp2p.gossip.accusation import Accusation, Evidence
 from meshp2p.gossip.dissemination import Dissemination
+from meshp2p.gossip.evidence import EvidenceLog
 from meshp2p.gossip.health import Health
 from meshp2p.gossip.member import Row
 from meshp2p.gossip.messages import Datagram, LineItem, RecordItem, SuspicionItem
@@ -29,6 +30,10 @@ from meshp2p.wire.codec import Value
 
 _DEPARTED_AT_ONCE: Final = 64
 """Departed members looked at for lines that have expired."""
+_COUNTED: Final[dict[MemberEventName, str]] = {
+    "member.suspected": "suspicions",
+    "member.failed": "deaths",
+}
 
 
 @attrs.define(kw_only=True)
@@ -55,6 +60,7 @@ class Parts:
     health: Health = attrs.field(init=False)
     reputation: Reputation = attrs.field(factory=Reputation, init=False)
     counters: Counter[str] = attrs.field(factory=Counter, init=False)
+    evidence: EvidenceLog = attrs.field(factory=EvidenceLog, init=False)
     _outputs: list[Output] = attrs.field(factory=list, init=False)
     _pulls: dict[NodeId, list[NodeId]] = attrs.field(factory=dict, init=False)
     _pulled: OrderedDict[NodeId, Seconds] = attrs.field(factory=OrderedDict, init=False)
@@ -150,7 +156,7 @@ class Parts:
 
     def accuse(self, row: Row, evidence: Evidence, now: Seconds) -> Accusation:
         """Sign that this node could not reach a member."""
-        return Accusation.signed(
+        accusation = Accusation.signed(
             self.crypto,
             self.identity.node_private,
             self.identity.keys.group_id,
@@ -160,9 +166,15 @@ class Parts:
             unix=int(self.wall.unix(now)),
             evidence=evidence,
         )
+        self.evidence.accused(accusation)
+        self.counters["accusations"] += 1
+        return accusation
 
     def tell(self, name: MemberEventName, row: Row, reason: str = "") -> None:
         """Tell the application about a member's change of state."""
+        self.evidence.changed(row.id, name, reason)
+        if name in _COUNTED:
+            self.counters[_COUNTED[name]] += 1
         self.put(Tell(MemberEvent(name, row.member(), reason)))
 
     def log(

@@ -299,6 +299,13 @@ class Swim(Census):
             self._own.set_capabilities(capabilities, now)
         self._rounds.arm(now)
 
+    def set_draining(self, *, draining: bool, now: Seconds) -> None:
+        """Ask the others for no new calls, or for calls again."""
+        self._begin(now)
+        if self._own is not None:
+            self._own.set_draining(now, draining=draining)
+        self._rounds.arm(now)
+
     def set_identity(self, identity: NodeIdentity, *, now: Seconds) -> None:
         """Take a renewed chain for the same keys.
 
@@ -347,9 +354,11 @@ class Swim(Census):
     def _begin(self, now: Seconds) -> None:
         """Count anew, and notice whether this node itself was late."""
         self._admission.begin_input()
+        self._parts.evidence.now = now
         due = self._parts.timers.next()
         if now - due > self._parts.config.ack_timeout / 2 and due != self._forgiven:
             self._forgiven = due
+            self._parts.evidence.stalled(now - due)
             self._detector.forgive(now)
 
     def _receive_probe(self, peer: NodeId, message: Message, now: Seconds, room: int) -> None:

@@ -159,7 +159,7 @@ def error_of_answer(request: Request, head: ResponseHead, body: bytes) -> MeshEr
         waited = request.deadline - request.made_at
         return DeadlineExceeded(request.target.text, waited, maybe_executed=head.started)
     if head.status == messages.CLOSING:
-        return PeerLost(name, "it is stopping", maybe_executed=head.started)
+        return PeerLost(name, "it takes no new calls", maybe_executed=head.started)
     kind, text, traceback = unpack_error_untrusted(body)
     if head.status == messages.NO_SUCH_METHOD:
         return Refused(f"it has no handler for {request.target.method!r}", name)

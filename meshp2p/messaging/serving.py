@@ -81,6 +81,8 @@ class Serving:
         self.listens = False
         """Whether the application takes messages (`on_message`)."""
         self.closing = False
+        self.draining = False
+        """Whether only requests are taken that running work waits for."""
 
     @property
     def load(self) -> int:
@@ -138,7 +140,7 @@ class Serving:
 
     def _may_run(self, job: Job) -> bool:
         head = job.head
-        if self.closing:
+        if self.closing or (self.draining and not self._is_owed(job)):
             self._answer(job, messages.CLOSING)
         elif not self._handles(head.method):
             text = f"no handler for {head.method!r}"
@@ -209,6 +211,13 @@ class Serving:
         their own node, nothing would ever end. Hops bound how deep this goes.
         """
         return job.caller == self._own_id and job.head.hops > 1
+
+    def _is_owed(self, job: Job) -> bool:
+        """Whether it is work awarded to us, or one of our handlers waits for it.
+
+        The latter may have asked another member, which asks us.
+        """
+        return job.token > 0 or (job.head.hops > 1 and self._own_id in job.head.path)
 
     def _start(self, job: Job) -> None:
         method = job.head.method

@@ -17,7 +17,8 @@ import trio
 from meshp2p.consensus import VoteResult
 from meshp2p.engine import Engine
 from meshp2p.errors import Closed
-from meshp2p.events import CallFinished, Member
+from meshp2p.events import CallFinished, Member, Why
+from meshp2p.gossip.wanted import StateFilter
 from meshp2p.ids import Seconds
 from meshp2p.node import verbs
 from meshp2p.node.award import AsyncAward
@@ -152,14 +153,23 @@ class AsyncNode(Face):
 
     async def announce(self, capability: object) -> None:
         """As `Node.announce`."""
-        with self._registry.restored_on_error():
-            self._registry.add(capability)
+        with self._registry.added(capability):
             await self._do(self._running.publish_registry)
 
     async def withdraw(self, name: str) -> None:
         """As `Node.withdraw`."""
         self._registry.remove(name)
         await self._do(self._running.publish_registry)
+
+    async def drain(self) -> None:
+        """As `Node.drain`."""
+        shell = self._running
+        await self._do(lambda: shell.drain(draining=True))
+
+    async def resume(self) -> None:
+        """As `Node.resume`."""
+        shell = self._running
+        await self._do(lambda: shell.drain(draining=False))
 
     def _publish(self) -> None:
         if self._host is not None:
@@ -179,16 +189,31 @@ class AsyncNode(Face):
         self,
         pattern: str = "*",
         *,
+        handle: str | None = None,
         namespace: str | None = None,
         role: str | None = None,
         tags: Mapping[str, str] | None = None,
-        state: verbs.StateFilter = "alive",
+        state: StateFilter = "alive",
     ) -> list[Member]:
         """As `Node.members`."""
-        members = await self._do(self._running.engine.members)
-        return verbs.filter_members(
-            members, pattern, namespace=namespace, role=role, tags=tags, state=state
+        wanted = verbs.wanted(
+            pattern, handle=handle, namespace=namespace, role=role, tags=tags, state=state
         )
+        shell = self._running
+        found: list[Member] = await self._do(lambda: shell.engine.members(wanted))
+        return found
+
+    @takes(verbs.wait_for)
+    async def wait_for(self, *args: Any, **kwargs: Any) -> list[Member]:  # noqa: ANN401  # `takes` says which
+        """As `Node.wait_for`."""
+        command = verbs.wait_for(*args, **kwargs)
+        return verbs.read_members(await wait_here(self._running, self._host, command))
+
+    async def why(self, member: Member | str) -> Why:
+        """As `Node.why`."""
+        shell = self._running
+        found: Why = await self._do(lambda: verbs.why(shell.engine, member, now=shell.driver.now()))
+        return found
 
     async def stats(self) -> dict[str, int]:
         """As `Node.stats`."""

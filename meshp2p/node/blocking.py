@@ -13,7 +13,8 @@ from meshp2p.config import Config
 from meshp2p.consensus import VoteResult
 from meshp2p.engine import Engine
 from meshp2p.errors import Closed, UsageError
-from meshp2p.events import CallFinished, Member
+from meshp2p.events import CallFinished, Member, Why
+from meshp2p.gossip.wanted import StateFilter
 from meshp2p.ids import Seconds
 from meshp2p.node import verbs
 from meshp2p.node.asynchronous import AsyncNode
@@ -49,6 +50,8 @@ class Node(Face):
         identity: "ephemeral" keeps nothing on disk and promises nothing.
         discovery: ("local",) finds nodes of this machine; () does not look.
         config: All knobs, instead of a profile's.
+        bytes_per_second: Budget of all that it sends, half for membership and half for
+            calls, of which each may use what the other leaves; None for no limit.
 
     Raises:
         UsageError: An argument that is not allowed.
@@ -70,6 +73,7 @@ class Node(Face):
         identity: str | None = None,
         discovery: Sequence[str] = ("local",),
         config: Config | None = None,
+        bytes_per_second: int | None = None,
     ) -> None:
         """See the class."""
         settings = check_settings(
@@ -86,6 +90,7 @@ class Node(Face):
             identity=identity,
             discovery=discovery,
             config=config,
+            bytes_per_second=bytes_per_second,
         )
         super().__init__(settings)
         self._host: Host | None = None
@@ -236,14 +241,26 @@ class Node(Face):
         Raises:
             UsageError: It is none, or there is no room for it in this node's record.
         """
-        with self._registry.restored_on_error():
-            self._registry.add(capability)
+        with self._registry.added(capability):
             self._publish()
 
     def withdraw(self, name: str) -> None:
         """Take a capability back while running."""
         self._registry.remove(name)
         self._publish()
+
+    def drain(self) -> None:
+        """Ask for no new calls; those that run go on, and `resume` takes the word back.
+
+        All members see it (`Member.draining`) and choose others. Whoever names this node
+        all the same hears `PeerLost`. Back at once: `stats()["handlers_running"]` says
+        what still runs.
+        """
+        self._running.run_sync(lambda: self._running.shell.drain(draining=True))
+
+    def resume(self) -> None:
+        """Take calls again after `drain`."""
+        self._running.run_sync(lambda: self._running.shell.drain(draining=False))
 
     def _publish(self) -> None:
         if self._host is not None:
@@ -255,17 +272,60 @@ class Node(Face):
         self,
         pattern: str = "*",
         *,
+        handle: str | None = None,
         namespace: str | None = None,
         role: str | None = None,
         tags: Mapping[str, str] | None = None,
-        state: verbs.StateFilter = "alive",
+        state: StateFilter = "alive",
     ) -> list[Member]:
-        """Members as this node sees them, itself included; asks no network."""
-        host = self._running
-        members = host.run_sync(host.shell.engine.members)
-        return verbs.filter_members(
-            members, pattern, namespace=namespace, role=role, tags=tags, state=state
+        """Members as this node sees them, itself included; asks no network.
+
+        Args:
+            pattern: With a capability, be it a label, that fits `x`, `x.*` or `*`.
+            handle: Called so.
+            namespace: In it.
+            role: With it.
+            tags: With such a capability that has all of these.
+            state: "alive", "suspect", "dead", "left" or "all".
+        """
+        wanted = verbs.wanted(
+            pattern, handle=handle, namespace=namespace, role=role, tags=tags, state=state
         )
+        host = self._running
+        found: list[Member] = host.run_sync(lambda: host.shell.engine.members(wanted))
+        return found
+
+    @takes(verbs.wait_for)
+    def wait_for(self, *args: Any, **kwargs: Any) -> list[Member]:  # noqa: ANN401  # `takes` says which
+        """Wait until so many members can be called; return them, this node perhaps among them.
+
+        Args:
+            capability: A name, a pattern such as "code.*", or a decorated function.
+            count: How many members: alive, with a handler, not draining.
+            timeout: Seconds; None for as long as a call waits.
+
+        Raises:
+            TooFewMembers: Time is over (a `DeadlineExceeded`); it says who is there.
+        """
+        command = verbs.wait_for(*args, **kwargs)
+        host = self._running
+        return verbs.read_members(host.wait(lambda finish: host.shell.begin(command, finish)))
+
+    def why(self, member: Member | str) -> Why:
+        """Why this node takes a member for alive, suspect, dead or gone; print it to read it.
+
+        Args:
+            member: One of `members()`, "@handle", or "#" and the beginning of an id.
+
+        Raises:
+            UsageError: Several members are called so.
+            UnknownMember: None is.
+        """
+        host = self._running
+        found: Why = host.run_sync(
+            lambda: verbs.why(host.shell.engine, member, now=host.shell.driver.now())
+        )
+        return found
 
     def stats(self) -> dict[str, int]:
         """Counters since the start, and sizes now."""

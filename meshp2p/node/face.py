@@ -64,7 +64,11 @@ class Face(ABC):
         return function
 
     def on(self, event: str) -> Callable[[_F], _F]:
-        """Decorate what hears of an event, such as "member.failed": (MemberEvent) -> None."""
+        """Decorate what hears of an event, such as "member.failed": (MemberEvent) -> None.
+
+        "members" is told of the same in batches, each when the list has settled:
+        (Cut) -> None.
+        """
         check_event(event)
 
         def register(function: _F) -> _F:

@@ -8,9 +8,11 @@ from typing import Any, Final, Self
 
 import attrs
 
-from meshp2p.errors import UsageError
+from meshp2p.engine import Engine
+from meshp2p.errors import UnknownMember, UsageError
 from meshp2p.events import Member
-from meshp2p.ids import show_id
+from meshp2p.gossip.wanted import StateFilter
+from meshp2p.ids import Seconds, show_id
 from meshp2p.node import verbs
 from meshp2p.node.host import Host
 from meshp2p.node.settings import check_settings
@@ -86,15 +88,42 @@ class Guest:
         """Whether every holder of the mesh's key may claim any role."""
         return self._host.shell.engine.identity.keys.shared
 
-    def members(self, pattern: str = "*", *, state: verbs.StateFilter = "all") -> list[Member]:
+    def members(self, pattern: str = "*", *, state: StateFilter = "all") -> list[Member]:
         """Members as whoever was asked sees them; this guest is not among them.
 
         Raises:
             UsageError: No such pattern.
         """
-        shell = self._host.shell
-        members = self._host.run_sync(shell.engine.members)
-        return verbs.filter_members(members, pattern, state=state)
+        wanted, shell = verbs.wanted(pattern, state=state), self._host.shell
+        found: list[Member] = self._host.run_sync(lambda: shell.engine.members(wanted))
+        return found
+
+    def why(self, name: str) -> list[tuple[str, dict[str, Any]]]:
+        """Why the member whose view this is takes others for what they are.
+
+        A guest probes nobody and hears no accusation: it has nothing to say of its own.
+
+        Args:
+            name: "@handle", a handle, or the beginning of an id.
+
+        Returns:
+            For each member called so: the reasons as text, and as plain data.
+
+        Raises:
+            MeshError: Nobody could be asked, or it is of an older version.
+        """
+        host = self._host
+        peer = host.run_sync(lambda: host.shell.synced_with)
+        if peer is None:
+            raise UnknownMember(name, 0)
+
+        def ask(engine: Engine, now: Seconds) -> int:
+            return engine.explaining.ask(peer, name, now=now)
+
+        finished = host.wait(lambda finish: host.shell.begin(ask, finish))
+        if finished.error is not None:
+            raise finished.error
+        return [(text, facts) for text, facts in verbs.read_result(finished.value, Any)]
 
     def call(self, target: object, /, *args: object, **kwargs: Any) -> Any:  # noqa: ANN401  # the handler's answer
         """As `Node.call`."""

@@ -19,6 +19,8 @@ from meshp2p.runtime.registry import Registry
 PROFILES: Final[tuple[str, ...]] = get_args(Profile)
 DISCOVERIES: Final = ("local",)
 IDENTITIES: Final = ("slot", "ephemeral")
+_LEAST_BUDGET: Final = 4_096
+"""Bytes a second: with less, probes and acks of a busy mesh would take all of it."""
 ROLES: Final = ("orchestrator", "worker", "monitor", "integrator", "governor", "critic")
 
 
@@ -58,6 +60,7 @@ def check_settings(  # noqa: PLR0913  # the constructor's arguments
     identity: object = None,
     discovery: object = ("local",),
     config: Config | None = None,
+    bytes_per_second: int | None = None,
     guest: bool = False,
 ) -> Settings:
     """Check a node's arguments.
@@ -95,13 +98,24 @@ def check_settings(  # noqa: PLR0913  # the constructor's arguments
         port=port,
         port_is_a_wish=bind is None,
         advertise=None if advertise is None else parse_seed(advertise, "advertise"),
-        config=config or for_profile(chosen),  # type: ignore[arg-type]  # checked above
+        config=_within_budget(config or for_profile(chosen), bytes_per_second),  # type: ignore[arg-type]  # checked above
         state_dir=_path("state_dir", state_dir),
         ephemeral=guest or identity == "ephemeral",
         guest=guest,
         local=_wants_local(discovery),
         registry=registry,
     )
+
+
+def _within_budget(config: Config, budget: object) -> Config:
+    if budget is None:
+        return config
+    if not isinstance(budget, int) or isinstance(budget, bool) or budget < _LEAST_BUDGET:
+        raise UsageError(
+            f"bytes_per_second={budget!r}: allowed are whole numbers from {_LEAST_BUDGET}, and "
+            "None for no limit"
+        )
+    return attrs.evolve(config, bytes_per_second=budget)
 
 
 def _path(what: str, value: object) -> Path | None:

@@ -15,7 +15,7 @@ from meshp2p.consensus import AwardData
 from meshp2p.discovery import local
 from meshp2p.engine import Engine, Neighbour
 from meshp2p.errors import Closed
-from meshp2p.events import CallFinished, Event, Log, MemberEvent, Synced
+from meshp2p.events import CallFinished, Cut, Event, Log, MemberEvent, Synced
 from meshp2p.identity.trust import Trust
 from meshp2p.ids import Address, NodeId, Seconds
 from meshp2p.node.home import Home
@@ -337,6 +337,12 @@ class Shell:
         self.engine.set_capabilities(self.registry.infos(), now=self.driver.now())
         self.driver.after_command()
 
+    @trio.lowlevel.enable_ki_protection
+    def drain(self, *, draining: bool) -> None:
+        """Take no new calls, or take calls again."""
+        self.engine.drain(draining=draining, now=self.driver.now())
+        self.driver.after_command()
+
     # --- what the driver tells ---------------------------------------------------
 
     def _persisted(self, token: int, ok: bool) -> None:  # noqa: FBT001  # the journal's callback
@@ -352,6 +358,8 @@ class Shell:
             self._finished(event)
         elif isinstance(event, MemberEvent):
             logs.report(event, self._name())
+            self._listeners.hear(event)
+        elif isinstance(event, Cut):
             self._listeners.hear(event)
         elif isinstance(event, Log):
             logs.report(event, self._name())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Literal, cast, get_args
+from typing import Any, Final, cast, get_args
 
 import attrs
 
@@ -11,9 +11,10 @@ from meshp2p.consensus import AwardData, AwardResult, Policy, VoteResult
 from meshp2p.consensus.scoring import Score
 from meshp2p.engine import Engine
 from meshp2p.engine.coordination import AuctionRules, VoteRules
-from meshp2p.errors import ResultError, UsageError, WireError
-from meshp2p.events import CallFinished, Member, State
-from meshp2p.ids import Seconds, check_name, check_pattern, matches
+from meshp2p.errors import ResultError, UnknownMember, UsageError, WireError
+from meshp2p.events import CallFinished, Member, State, Why
+from meshp2p.gossip.wanted import StateFilter, Wanted
+from meshp2p.ids import Seconds, check_name, check_pattern, show_id
 from meshp2p.messaging.body import MismatchError, from_plain, pack_arguments, pack_plain
 from meshp2p.messaging.requests import Cause
 from meshp2p.messaging.resolver import parse_target
@@ -32,7 +33,6 @@ _MAX_TIMEOUT: Final = 1e9
 """Seconds; thirty years. Infinity has no place in a message."""
 
 Command = Callable[[Engine, Seconds], int]
-StateFilter = Literal["alive", "suspect", "dead", "left", "all"]
 
 
 @attrs.define  # not frozen: made for every call, and freezing doubles the cost
@@ -253,39 +253,89 @@ def _share(what: str, value: object) -> int:
     return round(value * _PPM)
 
 
-def filter_members(  # one keyword a filter
-    members: Sequence[Member],
+def wanted(
     pattern: object = "*",
     *,
+    handle: str | None = None,
     namespace: str | None = None,
     role: str | None = None,
     tags: Mapping[str, str] | None = None,
     state: object = "alive",
-) -> list[Member]:
-    """Members with a capability that fits the pattern and the tags.
+) -> Wanted:
+    """Read the filters of `Node.members`, which says what they mean.
 
     Raises:
         UsageError: A filter that cannot be meant.
     """
-    wanted = check_pattern("pattern", pattern)
+    fitting = check_pattern("pattern", pattern)
     if state not in _STATES:
         raise UsageError(f"state={state!r}: allowed are {', '.join(_STATES)}")
-    for what, value in (("namespace", namespace), ("role", role)):
+    for what, value in (("handle", handle), ("namespace", namespace), ("role", role)):
         if value is not None and not isinstance(value, str):
             raise UsageError(f"{what}={value!r}: allowed is a text")
     if tags is not None and not isinstance(tags, Mapping):
         raise UsageError(f"tags={tags!r}: allowed are texts by texts")
-    found = []
-    for member in members:
-        if state not in (member.state, "all"):
-            continue
-        if namespace not in (None, member.namespace) or role not in (None, member.role):
-            continue
-        fitting = [info for info in member.capabilities if matches(wanted, info.name)]
-        if tags:
-            fitting = [info for info in fitting if tags.items() <= info.tags.items()]
-        if fitting or (wanted == "*" and not tags):
-            found.append(member)
+    return Wanted(
+        pattern=fitting,
+        state=cast("StateFilter", state),
+        handle=handle,
+        namespace=namespace,
+        role=role,
+        tags=dict(tags or {}),
+    )
+
+
+def wait_for(capability: object, count: int = 1, *, timeout: Seconds | None = None) -> Command:
+    """Read what `Node.wait_for` was given, which says what it means.
+
+    Raises:
+        UsageError: It cannot be meant.
+    """
+    if callable(capability) and not isinstance(capability, str):
+        capability = declared(capability).info.name
+    pattern = check_pattern("capability", capability)
+    _check_count("count", count, 1)
+    patience = check_timeout(timeout)
+
+    def command(engine: Engine, now: Seconds) -> int:
+        seconds = engine.config.default_timeout if patience is None else patience
+        return engine.wait_for(pattern, count, timeout=seconds, now=now)
+
+    return command
+
+
+def read_members(finished: CallFinished) -> list[Member]:
+    """Who has come, or what is raised instead.
+
+    Raises:
+        TooFewMembers: Not enough came in time.
+        Closed: The node stopped.
+    """
+    if finished.error is not None:
+        raise finished.error
+    return cast("list[Member]", finished.value)
+
+
+def why(engine: Engine, member: object, *, now: Seconds) -> Why:
+    """Read what `Node.why` was given, which says what it means, and answer it.
+
+    Raises:
+        UsageError: It is no member's name, or that of several.
+        UnknownMember: No member is called so.
+    """
+    if isinstance(member, Member):
+        ids = [member.id]
+    elif isinstance(member, str) and member.strip("@#"):
+        ids = [each.id for each in engine.named(member)]
+    else:
+        raise UsageError(f"member={member!r}: allowed are a Member, '@handle' and '#id'")
+    if len(ids) > 1:
+        which = ", ".join(f"'#{show_id(node_id)}'" for node_id in ids)
+        raise UsageError(f"member={member!r}: several are called so; choose one of {which}")
+    found = engine.explaining.why(ids[0], now=now) if ids else None
+    if found is None:
+        who = member if isinstance(member, str) else f"#{show_id(ids[0])}"
+        raise UnknownMember(who, engine.stats()["members"])
     return found
 
 

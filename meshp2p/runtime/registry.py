@@ -10,12 +10,12 @@ from typing import Any, Final, get_args
 import attrs
 
 from meshp2p.errors import UsageError
-from meshp2p.events import CapabilityInfo, MemberEventName
+from meshp2p.events import CapabilityInfo, Cut, MemberEventName
 from meshp2p.ids import check_pattern, matches
 from meshp2p.runtime.capability import Declared, Handler, declared, read_listener
 from meshp2p.wire import limits
 
-EVENT_NAMES: Final[tuple[str, ...]] = get_args(MemberEventName)
+EVENT_NAMES: Final[tuple[str, ...]] = (*get_args(MemberEventName), Cut.name)
 
 
 @attrs.define
@@ -64,13 +64,25 @@ class Registry:
             self.capabilities = left
 
     @contextmanager
-    def restored_on_error(self) -> Iterator[None]:
-        """Forget what was added within if it cannot be announced."""
-        before = self.capabilities
+    def added(self, what: object) -> Iterator[None]:
+        """Announce it as `add` does, unless what is done within finds that it cannot be.
+
+        Then only this one is taken back: another thread may have added its own meanwhile.
+
+        Raises:
+            UsageError: As `add`, or of what is done within.
+        """
+        name = declared(what).info.name
+        before = self.capabilities.get(name)
+        entry = self.add(what)
         try:
             yield
         except UsageError:
-            self.capabilities = before
+            with self._changing:
+                left = dict(self.capabilities)
+                if left.get(name) is entry:
+                    del left[name]
+                self.capabilities = left if before is None else {**left, name: before}
             raise
 
     def infos(self) -> list[CapabilityInfo]:

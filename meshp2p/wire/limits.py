@@ -115,6 +115,21 @@ SIGNATURES_PER_INPUT: Final = 32
 MAX_SUSPICIONS: Final = 8
 """Accusers remembered for one member."""
 
+MAX_CLUES: Final = 16
+"""Clues kept about one member, and stalls of this node: what `why` shows."""
+
+MAX_CASES: Final = 4_096
+"""Members about whom clues are kept; a clue holds some 500 bytes, the statement included."""
+
+MAX_ACQUAINTANCES: Final = 256
+"""Members whose addresses are kept on disk, so that a node without seeds finds its mesh again."""
+
+MAX_CUT: Final = 10_000
+"""Events in one batch; one that is full is told at once."""
+
+MAX_WAITS: Final = 1_024
+"""Calls of `wait_for` under way."""
+
 MAX_DEPTH: Final = 32
 """Nesting of a body. msgpack itself would follow 511 levels."""
 

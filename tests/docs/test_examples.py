@@ -18,6 +18,7 @@ from tests.node.processes import Program
 
 README = REPOSITORY / "README.md"
 TUTORIAL = REPOSITORY / "docs" / "tutorial.md"
+MEMBERS = REPOSITORY / "docs" / "members.md"
 
 _IPYTHON = """
 import sys
@@ -155,6 +156,12 @@ def test_what_the_readme_shows_happens(desk: Desk, blocks: list[Block]) -> None:
 @pytest.mark.parametrize("blocks", list(chapters(TUTORIAL)), ids=titles(TUTORIAL))
 def test_what_the_tutorial_shows_happens(desk: Desk, blocks: list[Block]) -> None:
     """Every program of the tutorial runs as it is printed and prints what it is said to."""
+    desk.work_through(blocks)
+
+
+@pytest.mark.parametrize("blocks", list(chapters(MEMBERS)), ids=titles(MEMBERS))
+def test_what_the_page_on_members_shows_happens(desk: Desk, blocks: list[Block]) -> None:
+    """Waiting, draining, batches and reasons, as they are printed."""
     desk.work_through(blocks)
 
 

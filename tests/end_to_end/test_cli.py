@@ -53,6 +53,28 @@ def test_status_shows_the_dead_as_dead(shell: Shell) -> None:
     assert eventually(lambda: states() == expected)
 
 
+def test_why_tells_what_the_visited_member_knows(shell: Shell) -> None:
+    """A guest has no reasons of its own: it shows those of its host, in words and as JSON."""
+    shell.up("--handle", "alice")
+    shell.end(shell.up("--handle", "bob"), signal.SIGKILL)
+    assert eventually(lambda: "bob  dead" in shell.meshp2p("status").out)
+
+    said, told = shell.meshp2p("why", "bob"), shell.meshp2p("why", "@bob", "--json")
+    healthy, nobody = shell.meshp2p("why", "alice"), shell.meshp2p("why", "@carol")
+    status = shell.meshp2p("status")
+
+    assert (said.status, told.status, healthy.status, nobody.status) == (0, 0, 0, 3)
+    assert said.out.startswith("as alice sees it:\nbob #")
+    assert " is dead since " in said.out
+    assert "s ago  failed: its machine refuses packets to it" in said.out
+    assert told.json["view"] == "alice"
+    (bob,) = told.json["members"]
+    assert (bob["handle"], bob["state"], bob["clues"][-1]["kind"]) == ("bob", "dead", "failed")
+    assert "nothing speaks against it" in healthy.out
+    assert "is '@carol'" in nobody.err
+    assert "its machine refuses packets to it" in status.out
+
+
 def test_a_failure_is_a_status_and_one_line(shell: Shell) -> None:
     """No traceback; `tests/node/test_command_line.py` knows them all."""
     shell.up("--handle", "alice")

@@ -15,7 +15,7 @@ from meshp2p.consensus.envelope import FORMAT, HASH_BYTES
 from meshp2p.consensus.envelope import sign as sign_statement
 from meshp2p.consensus.epochs import AWARDS
 from meshp2p.effects import Invoke, Persist, Record, SendDatagram
-from meshp2p.events import CallFinished, CapabilityInfo
+from meshp2p.events import CallFinished, CapabilityInfo, Cut
 from meshp2p.gossip.accusation import DOMAIN, TIMEOUT, Accusation
 from meshp2p.gossip.record import VersionLine, body_hash
 from meshp2p.gossip.suspicion import Suspicion
@@ -172,6 +172,24 @@ def _hears_of_two_births(scene: Scene) -> None:
 
 def _tells_something_else(scene: Scene) -> None:
     scene.tell_of(scene.alice, scene.bob, "member.left", "left")
+    look_at_rest(scene.watched)
+
+
+def _hides_a_change(scene: Scene) -> None:
+    scene.tell_of(scene.alice, scene.bob, "member.failed", "dead")
+    scene.tell_of(scene.alice, scene.bob, "member.returned", "alive")
+    view = inside.view_of(scene.alice.engine)
+    scene.announce(scene.alice, Cut((), view.hash, view.population))
+
+
+def _names_another_list(scene: Scene) -> None:
+    view = inside.view_of(scene.alice.engine)
+    scene.announce(scene.alice, Cut((), view.hash + 1, view.population))
+
+
+def _keeps_a_batch(scene: Scene) -> None:
+    scene.tell_of(scene.alice, scene.bob, "member.updated", "alive")
+    scene.world.run_for(30.0)
     look_at_rest(scene.watched)
 
 
@@ -354,6 +372,9 @@ BREAKS: list[tuple[str, Callable[[Scene], None]]] = [
     ("probes-end", _waits_for_ever),
     ("I11", _hears_of_two_births),
     ("I11", _tells_something_else),
+    ("batches", _hides_a_change),
+    ("batches", _names_another_list),
+    ("batches", _keeps_a_batch),
     ("L2", _does_not_notice_silence),
     ("deadlines", _is_busy_for_ever),
     ("nonce", _reads_a_replay),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 
+from meshp2p.effects import Record
+from meshp2p.engine.acquaintances import PEERS
 from meshp2p.ids import Seconds
 from meshp2p.simulation.clock import Skew as Wrong
 from meshp2p.simulation.disk import Left
@@ -42,7 +45,8 @@ class Crash:
 class CrashAtWrite:
     """A process dies each time shortly after it wanted something written, and soon returns.
 
-    What it promised may be on disk or not, and may have left it or not.
+    What it promised may be on disk or not, and may have left it or not. Writing down whom it
+    met is no promise, and no such moment.
 
     Args:
         after: Seconds from its wish to its death; a sync takes some milliseconds.
@@ -70,8 +74,8 @@ class CrashAtWrite:
                 life = node.life
                 world.after(self.down, lambda: _restart(world, node, life))
 
-        def look(writer: Node, _records: object) -> None:
-            if writer is node:
+        def look(writer: Node, records: Sequence[Record]) -> None:
+            if writer is node and any(record.table != PEERS for record in records):
                 world.after(self.after, crash)  # never in the midst of its effects
 
         def stop() -> None:

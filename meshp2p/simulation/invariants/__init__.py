@@ -31,6 +31,7 @@ from meshp2p.simulation.invariants.laws import (
     SmallDatagrams,
     TimePasses,
     WellFormedEvents,
+    WholeBatches,
 )
 from meshp2p.simulation.invariants.lookout import Lookout
 from meshp2p.simulation.invariants.rest import CallsWork, ViewsAgree
@@ -74,6 +75,7 @@ _ALL: Final[tuple[type[Invariant], ...]] = (
     Bounded,
     ProbesEnd,
     WellFormedEvents,
+    WholeBatches,
     TimePasses,
     SilenceIsNoticed,
     SignsOnce,

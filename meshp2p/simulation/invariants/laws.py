@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from meshp2p.effects import SendDatagram
-from meshp2p.events import MemberEvent
+from meshp2p.events import Cut, MemberEvent
 from meshp2p.ids import NodeId, Seconds
 from meshp2p.simulation.invariants import inside
 from meshp2p.simulation.invariants.invariant import Invariant
@@ -14,6 +14,8 @@ from meshp2p.wire import limits
 
 _AT_ONCE: Final = 20_000
 """Inputs of one node at one moment of virtual time; more is a loop without an end."""
+_SLACK: Final[Seconds] = 1.0
+"""For a node that stood still when its batch was to end."""
 
 
 class SmallDatagrams(Invariant):
@@ -126,6 +128,45 @@ class WellFormedEvents(Invariant):
                 if last is not None and not knew:  # that the dead had left is no news
                     text = f"{outlook.name} was told that {self.call(row.id)} is {last}, "
                     self.violate(text + f"and lists it as {row.state}", outlook.name)
+
+
+class WholeBatches(Invariant):
+    """I11: batches keep all events in their order, and their view hashes match."""
+
+    name = "batches"
+    promise = "A batch of changes leaves nothing out, and says to which list it led."
+
+    def __init__(self, lookout: Lookout) -> None:
+        """Nobody has heard of anybody."""
+        super().__init__(lookout)
+        self._told: dict[tuple[str, int], list[MemberEvent]] = {}
+        self._began: dict[tuple[str, int], Seconds] = {}
+        lookout.hear(MemberEvent, self._event)
+        lookout.hear(Cut, self._cut)
+
+    def _event(self, outlook: Outlook, event: MemberEvent) -> None:
+        told = self._told.setdefault((outlook.name, outlook.life), [])
+        if not told:
+            self._began[outlook.name, outlook.life] = outlook.now
+        told.append(event)
+
+    def _cut(self, outlook: Outlook, cut: Cut) -> None:
+        told = self._told.pop((outlook.name, outlook.life), [])
+        if list(cut.events) != told:
+            text = f"{outlook.name} was told of {len(told)} changes, and of {len(cut.events)} "
+            self.violate(text + "in a batch, which are not the same", outlook.name)
+        view = inside.view_of(outlook.engine)
+        if (cut.view_hash, cut.alive) != (view.hash, view.population - outlook.node.is_guest):
+            self.violate(f"{outlook.name} was told of a list that is not its own", outlook.name)
+
+    def at_rest(self) -> None:
+        """Nobody waits for ever for the end of a batch."""
+        for outlook in self.lookout.present():
+            life = (outlook.name, outlook.life)
+            longest = 10 * outlook.engine.config.settle_window
+            if self._told.get(life) and outlook.now > self._began[life] + longest + _SLACK:
+                text = f"{outlook.name} was not told of a batch that began {self._began[life]:.1f}"
+                self.violate(text, outlook.name)
 
 
 class OncePerNonce(Invariant):

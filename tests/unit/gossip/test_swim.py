@@ -7,7 +7,7 @@ from math import inf
 import pytest
 
 from meshp2p.config import lan
-from meshp2p.events import CapabilityInfo, Synced
+from meshp2p.events import CapabilityInfo, MemberEvent, Synced
 from meshp2p.gossip.messages import (
     MAX_TUNNELLED,
     Ack,
@@ -18,11 +18,12 @@ from meshp2p.gossip.messages import (
     decode_untrusted,
 )
 from meshp2p.gossip.outputs import IndirectProbe, Output, Pull, SendPlain, SyncWith, Tell
-from meshp2p.gossip.record import LEFT
+from meshp2p.gossip.record import DRAINING, LEFT
 from meshp2p.gossip.swim import Swim
 from meshp2p.ids import NodeId
 from tests.simulation.swim_world import START, UNIX, swim_of
 from tests.unit.gossip.people import (
+    accusation,
     accuse,
     ack,
     acquaint,
@@ -666,3 +667,63 @@ def test_a_member_whose_view_is_ours_is_not_told_again() -> None:
 
     assert LineItem(newer.raw) in behind
     assert equal == [Ack(1, alice.view_hash(), 0)]
+
+
+def test_a_restart_that_nobody_noticed_is_told() -> None:
+    """A new process under an old key is no mere update: what it knew is gone."""
+    alice, _ = circle("alice", "bob")
+    again = swim_of("bob", run=1, now=NOW)
+
+    alice.merge_untrusted(again.sync_payload(), None, now=NOW)
+    outputs = [*alice.outputs(), *run_to(alice, NOW + 0.01)]
+
+    told = [one.event for one in outputs if isinstance(one, Tell)]
+    changes = [event for event in told if isinstance(event, MemberEvent)]
+    assert [(event.name, event.reason) for event in changes] == [("member.updated", "it restarted")]
+
+
+@pytest.mark.parametrize("draining", [True, False])
+def test_draining_is_a_signed_word_that_is_told_once(draining: bool) -> None:  # noqa: FBT001  # a case
+    """Saying the same again signs nothing; a later refutation says it again."""
+    bob = swim_of("bob")
+    bob.set_draining(draining=True, now=NOW)
+    if not draining:
+        bob.set_draining(draining=False, now=NOW)
+    line = line_of(bob)
+    bob.set_draining(draining=draining, now=NOW)
+    assert line_of(bob) == line
+
+    bob.receive(id_of("carol"), accuse("carol", line), now=NOW)
+    bob.merge_untrusted(swim_of("carol").sync_payload(), None, now=NOW)
+    run_to(bob, NOW + 0.01)
+    bob.receive(id_of("carol"), accuse("carol", line), now=NOW + 0.02)
+    run_to(bob, NOW + 1.0)
+
+    assert line_of(bob).seq == line.seq + 1
+    assert line_of(bob).state == line.state
+    assert (line.state == DRAINING) == draining
+    assert bob.counters["refutations"] == 1
+
+
+def test_why_names_every_accuser_with_what_it_signed() -> None:
+    """Others' accusations are kept as they came, and those against oneself as well."""
+    alice, bob, carol = circle("alice", "bob", "carol")
+    against_carol = accusation("bob", line_of(carol), evidence=1)
+    against_alice = accusation("carol", line_of(alice))
+    for each in (against_carol, against_alice):
+        alice.receive(id_of("bob"), datagram(SuspicionItem(each.raw).wire()), now=NOW)
+    run_to(alice, NOW + 0.001)
+
+    about_carol = alice.why(id_of("carol"), now=NOW + 1.0)
+    about_alice = alice.why(id_of("alice"), now=NOW + 1.0)
+
+    assert about_carol is not None
+    assert about_carol.accusers == (id_of("bob"),)
+    assert about_carol.clues[0].statement == against_carol.raw
+    assert about_carol.clues[0].by_name == "bob"
+    assert [clue.kind for clue in about_carol.clues] == ["accused", "suspected"]
+    assert about_alice is not None
+    assert about_alice.accusers == (id_of("carol"),)
+    assert about_alice.clues[0].statement == against_alice.raw
+    assert alice.why(id_of("mallory"), now=NOW) is None
+    assert bob.why(id_of("alice"), now=NOW) is not None

@@ -57,11 +57,49 @@ def test_what_cannot_be_announced_is_taken_back() -> None:
     registry.add(greet)
 
     def announce() -> None:
-        with registry.restored_on_error():
-            registry.add("label")
+        with registry.added("label"):
             raise UsageError("no room")
 
     with pytest.raises(UsageError):
         announce()
 
     assert list(registry.capabilities) == ["greet"]
+
+
+def test_what_cannot_be_announced_takes_nothing_else_along() -> None:
+    """What another thread announced meanwhile stays announced."""
+    registry = Registry()
+
+    def announce_too_much() -> None:
+        with registry.added("too.long"):
+            registry.add("anothers")
+            raise UsageError("no room for it")
+
+    with pytest.raises(UsageError, match="no room"):
+        announce_too_much()
+
+    assert list(registry.capabilities) == ["anothers"]
+
+
+def test_what_cannot_replace_leaves_what_was_there() -> None:
+    """A new version that does not fit leaves the old one in its place."""
+    registry = Registry()
+    first = registry.add("tool")
+
+    def announce_again() -> None:
+        with registry.added("tool"):
+            assert registry.capabilities["tool"] is not first
+            raise UsageError("no room for it")
+
+    with pytest.raises(UsageError, match="no room"):
+        announce_again()
+
+    assert registry.capabilities["tool"] is first
+
+
+def test_what_can_be_announced_stays() -> None:
+    """The usual case."""
+    registry = Registry()
+    with registry.added("tool"):
+        pass
+    assert list(registry.capabilities) == ["tool"]
