@@ -6,6 +6,8 @@ a minute, so that a mesh that was torn apart finds together again without anybod
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -48,6 +50,13 @@ class _Seed:
     addresses: tuple[Address, ...] = ()
     resolving: bool = False
     said: Literal["nothing", "missing", "found"] = "nothing"
+    numeric: Address | None = attrs.field(init=False)
+
+    @numeric.default
+    def _read_host(self) -> Address | None:
+        with contextlib.suppress(ValueError):
+            return Address(str(ipaddress.ip_address(self.host)), self.port)
+        return None
 
     def __str__(self) -> str:
         return str(Address(self.host, self.port))
@@ -157,9 +166,9 @@ class Joining:
         """Try whose pause is over; write down whom we met."""
         if now >= self._acquaintances.due:
             self._acquaintances.write(now)
+        self._try_seeds(now)
         if now >= self._next_round:
             self._visit_old(now)
-        self._try_seeds(now)
 
     def leave(self, now: Seconds) -> None:
         """Write down whom we met, while we still know."""
@@ -184,7 +193,11 @@ class Joining:
             self._unvisited -= 1
             node_id, addresses = self._old[0]
             self._old.rotate(-1)
-            strange = [address for address in addresses[:_AT_ONCE] if not self._knows(address)]
+            strange = [
+                address
+                for address in addresses[:_AT_ONCE]
+                if not (self._knows(address) or self._is_seed(address))
+            ]
             if self._is_present(node_id) or not strange:
                 continue
             visited += 1
@@ -198,6 +211,10 @@ class Joining:
         self._next_round = now + self._old_pause * self._core.rng.uniform(0.75, 1.25)
         self._old_pause = min(2 * self._old_pause, _LONGEST_PAUSE)
 
+    def _is_seed(self, address: Address) -> bool:
+        """Whether it is visited anyway."""
+        return any(address in seed.addresses or address == seed.numeric for seed in self._seeds)
+
     def _try_seeds(self, now: Seconds) -> None:
         """Try seeds whose pause is over; a seed that is a member rests."""
         due = [seed for seed in self._seeds if seed.next_try <= now]
@@ -210,7 +227,10 @@ class Joining:
                 self._found(seed)
                 continue
             seed.resolving = True
-            self._core.emit(Resolve(seed.host, seed.port))
+            if seed.numeric is None:
+                self._core.emit(Resolve(seed.host, seed.port))
+            else:  # there is nothing to look up
+                self.receive_resolved(seed.host, seed.port, (seed.numeric,), now=now)
         for seed in due[_AT_ONCE:]:
             seed.next_try = now + _FIRST_PAUSE
 

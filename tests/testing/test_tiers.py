@@ -41,7 +41,7 @@ FAULTS = (
     Timed(4.0, Crash("bob"), 6.0),
     Timed(7.0, Partition((("alice",), ("bob", "carol"))), 9.5),
     Timed(10.0, Crash("carol", silent=True), 13.0),
-    Timed(11.0, Delay(Exponential(0.05)), 13.0),
+    Timed(11.0, Delay(Exponential(0.05)), 12.9),
     Timed(14.0, Hold((("alice", "carol"),)), 14.3),
     Timed(14.5, Crash("alice", disk="kept"), 14.6),
     Timed(16.0, Crash("carol", silent=True), 16.2),
