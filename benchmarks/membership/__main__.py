@@ -171,7 +171,7 @@ def _lifeguard(arguments: argparse.Namespace) -> Iterator[Table]:
 
 
 def _rapid(arguments: argparse.Namespace) -> Iterator[Table]:
-    yield rapid.rapid(arguments.members, arguments.seconds)
+    yield rapid.rapid(arguments.members, arguments.seconds, arguments.workers)
 
 
 def _stalls(arguments: argparse.Namespace) -> Iterator[Table]:

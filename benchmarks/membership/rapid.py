@@ -8,23 +8,26 @@ section 7, for the first two.
 
 from __future__ import annotations
 
+import functools
 import random
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from benchmarks.membership.lifeguard import stand_still
 from benchmarks.membership.table import Row, Table
-from benchmarks.membership.virtual import HOW, Ears, crowd, joined
+from benchmarks.membership.virtual import HOW, Ears, in_forks, joined
 from meshp2p.config import lan
 from meshp2p.ids import Seconds
 from meshp2p.simulation import Node, World
 from meshp2p.simulation.faults import Cut, Loss
+from meshp2p.simulation.packets import Link
 
 _DEAF: Final = 10
 _HALF: Final[Seconds] = 20.0
 _LOST: Final = 0.8
 _STALL: Final[Seconds] = 5.0
+_CHANGES: Final = {"member.failed": 1, "member.returned": -1}
 _COUNTED: Final = (
     "Healthy ones removed: how often one of them was declared dead, by all healthy and by all "
     "faulty members together. Removals, returns and suspicions of a faulty one: on average at "
@@ -32,35 +35,41 @@ _COUNTED: Final = (
 )
 
 
-def rapid(size: int, seconds: Seconds) -> Table:
-    """Rapid's two cases."""
-    rows = [
-        _case(size, min(_DEAF, size // 3), f"{_HALF:g} s deaf, {_HALF:g} s not", _flip, seconds),
-        _case(size, max(1, size // 100), f"{_LOST:.0%} lost, both ways", _lose, seconds),
+def rapid(size: int, seconds: Seconds, workers: int) -> Table:
+    """Rapid's two cases, and the second one both ways."""
+    deaf, lossy = min(_DEAF, size // 3), max(1, size // 100)
+    world = joined(size, seed=4)
+    acts = [
+        functools.partial(_case, world, deaf, f"{_HALF:g} s deaf, {_HALF:g} s not", _flip, seconds),
+        functools.partial(_case, world, lossy, f"{_LOST:.0%} lost to it", _lose_in, seconds),
+        functools.partial(_case, world, lossy, f"{_LOST:.0%} lost both ways", _lose, seconds),
     ]
     title = f"Half-dead members among {size}, for {seconds:g} s"
+    rows = in_forks(acts, workers)
     return Table(title=title, config=lan(), rows=rows, notes=[HOW, _COUNTED])
 
 
 def stalls(size: int, seconds: Seconds) -> Table:
     """One that stands still for five seconds in every ten."""
-    rows = [_case(size, 1, f"stands still {_STALL:g} s in {2 * _STALL:g} s", _stall, seconds)]
+    name = f"stands still {_STALL:g} s in {2 * _STALL:g} s"
+    row = _case(joined(size, seed=4), 1, name, _stall, seconds)
     title = f"One of {size} stands still again and again, for {seconds:g} s"
-    return Table(title=title, config=lan(), rows=rows, notes=[HOW, _COUNTED])
+    return Table(title=title, config=lan(), rows=[row], notes=[HOW, _COUNTED])
 
 
 def _case(
-    size: int, count: int, name: str, act: Callable[[World, Sequence[Node]], None], seconds: Seconds
+    world: World,
+    count: int,
+    name: str,
+    act: Callable[[World, Sequence[Node]], None],
+    seconds: Seconds,
 ) -> Row:
-    world = joined(size, seed=4)
-    rng = random.Random(f"{name} {size}")
-    sick = rng.sample(world.running, count)
-    ears, sizes, began = Ears(world), set[int](), world.now
+    sick = random.Random(name).sample(world.running, count)
+    ears, began = Ears(world), world.now
     while world.now < began + seconds:
         act(world, sick)
-        sizes |= {len(node.handles) for node in world.running if node not in sick}
     faulty = {node.name for node in sick}
-    healthy = set(crowd(size)) - faulty
+    healthy = set(world.nodes) - faulty
     pairs = len(faulty) * len(healthy)
     return {
         "faulty": count,
@@ -72,11 +81,22 @@ def _case(
         ),
         "returns": round(ears.count("member.returned", of=faulty, by=healthy) / pairs, 2),
         "suspicions of it": round(ears.count("member.suspected", of=faulty, by=healthy) / pairs, 2),
-        "sizes": len(sizes),
+        "sizes": len(_sizes(ears, healthy)),
         "listed alive at the end": statistics.median(
             len(node.handles) for node in world.running if node.name in healthy
         ),
     }
+
+
+def _sizes(ears: Ears, observers: Collection[str]) -> set[int]:
+    """By how much the number of live members differed from the beginning, for any of them."""
+    missing = dict.fromkeys(observers, 0)
+    seen = {0}
+    for each in ears.heard:
+        if each.observer in missing:
+            missing[each.observer] += _CHANGES.get(each.event, 0)
+            seen.add(missing[each.observer])
+    return seen
 
 
 def _flip(world: World, sick: Sequence[Node]) -> None:
@@ -86,8 +106,15 @@ def _flip(world: World, sick: Sequence[Node]) -> None:
     world.run_for(_HALF)
 
 
+def _lose_in(world: World, sick: Sequence[Node]) -> None:
+    _lose_on(world, [("*", node.name) for node in sick])
+
+
 def _lose(world: World, sick: Sequence[Node]) -> None:
-    ways = [way for node in sick for way in (("*", node.name), (node.name, "*"))]
+    _lose_on(world, [way for node in sick for way in (("*", node.name), (node.name, "*"))])
+
+
+def _lose_on(world: World, ways: Sequence[Link]) -> None:
     guard = world.inject(Loss(_LOST, paths=tuple(ways)))
     world.run_for(_HALF)
     guard.remove()
