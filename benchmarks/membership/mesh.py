@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import select
@@ -11,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -25,6 +26,9 @@ from meshp2p.ids import Seconds
 PORT: Final = 6374
 BOOT: Final[Seconds] = 300.0
 """For all to start, on a machine with too much to do."""
+ONE: Final = (sys.executable, "-m", "benchmarks.membership.one")
+_PIPE: Final = 1 << 20
+"""Bytes of reports that may wait while nobody reads: a node must not wait for its reader."""
 _LOOK: Final[Seconds] = 1.0
 """How often to look whether all processes still run."""
 
@@ -58,9 +62,18 @@ class Mesh:
         "reports when its own members() says so."
     )
 
-    def __init__(self, size: int) -> None:
-        """Start the processes, and wait until each has imported what it needs."""
+    def __init__(self, size: int, *, command: Sequence[str] = ONE, within: Seconds = BOOT) -> None:
+        """Start the processes, and wait until each has imported what it needs.
+
+        Args:
+            command: What each runs, with its orders as a last argument.
+            within: Wait no longer.
+
+        Raises:
+            RuntimeError: One has ended, or is not ready in time.
+        """
         self.size = size
+        self._command = command
         self.seen: defaultdict[int, list[Seen]] = defaultdict(list)
         """By the number of who saw it."""
         self._net = f"127.{Random().randrange(64, 250)}.{Random().randrange(256)}"
@@ -70,10 +83,16 @@ class Mesh:
         self._life_read, self._life_write = os.pipe()
         self._pipes = {self._start_read, self._start_write, self._report_read}
         self._pipes |= {self._report_write, self._life_read, self._life_write}
-        os.set_blocking(self._report_read, False)
+        fcntl.fcntl(self._report_write, fcntl.F_SETPIPE_SZ, _PIPE)
         self._rest = b""
-        self._processes = [self._boot(number) for number in range(size)]
-        self._until(lambda: all(self._said(each, "ready") for each in range(size)), BOOT)
+        self._processes: list[subprocess.Popen[bytes]] = []
+        try:
+            for number in range(size):
+                self._processes.append(self._boot(number))
+            self._await_ready(within)
+        except BaseException:
+            self.close()
+            raise
 
     def host(self, number: int) -> str:
         """Its address."""
@@ -90,7 +109,7 @@ class Mesh:
             "report": self._report_write,
         }
         return subprocess.Popen(  # noqa: S603  # our own module
-            [sys.executable, "-m", "benchmarks.membership.one", json.dumps(given)],
+            [*self._command, json.dumps(given)],
             pass_fds=(self._start_read, self._report_write),
             stdin=self._life_read,
             group=namespace.FIRST_GROUP + number if namespace.is_inside() else None,
@@ -153,7 +172,8 @@ class Mesh:
 
     def count(self, word: str, since: Seconds) -> int:
         """How often something was seen, by all of them together."""
-        self._read(0.0)
+        while self._read(0.0):
+            pass
         told = (seen for each in self.seen.values() for seen in each)
         return sum(seen.word == word and seen.at >= since for seen in told)
 
@@ -176,24 +196,31 @@ class Mesh:
         self._until(lambda: None not in map(moment, observers), within - (now() - since))
         return [moment(each) for each in observers]
 
-    def _said(self, number: int, word: str) -> bool:
-        return any(seen.word == word for seen in self.seen[number])
+    def _await_ready(self, within: Seconds) -> None:
+        def are_ready() -> bool:
+            return sum(seen.word == "ready" for each in self.seen.values() for seen in each) >= size
 
-    def _until(self, holds: Callable[[], bool], within: Seconds) -> None:
+        size = self.size
+        if not self._until(are_ready, within):
+            raise RuntimeError(f"not ready within {within:g} s")
+
+    def _until(self, holds: Callable[[], bool], within: Seconds) -> bool:
         end = now() + within
         while not holds() and now() < end:
             self._read(min(_LOOK, end - now()))
             for process in self._processes:
                 if process.poll() not in (None, -signal.SIGKILL):
                     raise RuntimeError(f"a node's process ended with status {process.returncode}")
+        return holds()
 
-    def _read(self, within: Seconds) -> None:
-        """Take in what has been reported; wait for something, but no longer than this."""
+    def _read(self, within: Seconds) -> bool:
+        """Take in what has been reported; False if nothing came within this time."""
         readable, _, _ = select.select([self._report_read], [], [], max(0.0, within))
         if not readable:
-            return
+            return False
         *lines, self._rest = (self._rest + os.read(self._report_read, 1 << 16)).split(b"\n")
         for line in lines:
             number, word, other, at = line.decode().split()
             about = None if other == "-" else int(other.removeprefix("node"))
             self.seen[int(number)].append(Seen(word, about, float(at)))
+        return True

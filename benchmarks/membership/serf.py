@@ -100,16 +100,26 @@ class Serf:
     )
 
     def __init__(self, size: int, *, encrypted: bool = False) -> None:
-        """Start the agents, and wait until each listens."""
+        """Start the agents, and wait until each listens.
+
+        Raises:
+            OSError: One does not.
+        """
         self.size = size
         self.name = version() + (", encrypted" if encrypted else "")
         self._key = _output("serf", "keygen") if encrypted else ""
         self._net = f"127.{Random().randrange(64, 250)}.{Random().randrange(256)}"
         self._log = tempfile.TemporaryDirectory()
-        self._processes = [self._boot(number) for number in range(size)]
-        self._connections = [self._connect(number) for number in range(size)]
-        self._failed: set[int] = set()
-        """Whom all know to have failed, for good or not."""
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._connections: list[Connection] = []
+        try:
+            for number in range(size):
+                self._processes.append(self._boot(number))
+            for number in range(size):
+                self._connections.append(self._connect(number))
+        except BaseException:
+            self.close()
+            raise
 
     def host(self, number: int) -> str:
         """Its address."""

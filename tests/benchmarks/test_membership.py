@@ -121,6 +121,20 @@ def test_only_what_was_asked_for_is_an_answer() -> None:
         mesh.close()
 
 
+@pytest.mark.slow
+def test_a_process_that_ends_by_itself_ends_the_benchmark(tmp_path: Path) -> None:
+    """Nobody waits for a report that cannot come, and nothing is left running."""
+    with pytest.raises(RuntimeError, match="ended with status 1"):
+        Mesh(2, command=(sys.executable, "-c", "raise SystemExit(1)"))
+
+    pids = tmp_path / "pids"
+    tell = "import os, sys; open(sys.argv[1], 'a').write(f'{os.getpid()} '); sys.stdin.read()"
+    with pytest.raises(RuntimeError, match="not ready within"):
+        Mesh(2, command=(sys.executable, "-c", tell, str(pids)), within=3.0)
+    assert pids.read_text().split()
+    assert not [pid for pid in pids.read_text().split() if Path("/proc", pid).exists()]
+
+
 def test_idle_is_not_measured_where_others_are_counted() -> None:
     """Without a network of its own it says what it needs, and starts nothing."""
     with pytest.raises(RuntimeError, match="namespace of its own"):
