@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Callable, Collection, Sequence
 from multiprocessing import connection, get_context
 from multiprocessing.connection import Connection
@@ -207,6 +208,7 @@ def in_forks(acts: Sequence[Callable[[], _T]], workers: int) -> list[_T]:
             except EOFError:
                 raise RuntimeError(f"number {number} of {len(acts)} ended badly") from None
             pipe.close()
+            print(f"{len(results)} of {len(acts)} simulated", file=sys.stderr)
     return [results[number] for number in range(len(acts))]
 
 

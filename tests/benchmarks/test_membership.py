@@ -122,6 +122,17 @@ def test_only_what_was_asked_for_is_an_answer() -> None:
 
 
 @pytest.mark.slow
+def test_nobody_is_whole_while_one_is_missing() -> None:
+    """One of three was killed before the signal: the other two never report all."""
+    mesh = Mesh(3)
+    try:
+        mesh.kill(2)
+        assert mesh.whole(mesh.begin(), 4.0) == [None, None, None]
+    finally:
+        mesh.close()
+
+
+@pytest.mark.slow
 def test_a_process_that_ends_by_itself_ends_the_benchmark(tmp_path: Path) -> None:
     """Nobody waits for a report that cannot come, and nothing is left running."""
     with pytest.raises(RuntimeError, match="ended with status 1"):
@@ -209,6 +220,29 @@ def test_ears_tell_who_said_it_of_whom_and_when() -> None:
     assert states(deaf, [world[name] for name in sorted(well)]) == ["dead"] * 3
 
 
+def test_a_mesh_in_which_somebody_is_suspect_is_not_whole() -> None:
+    """Whoever lists all, but doubts one, has not joined yet or not recovered yet."""
+    world = joined(4, seed=1)
+    ears = Ears(world)
+    world.inject(Cut((("*", "node3"), ("node3", "*"))))
+    world.run_until(lambda: ears.count("member.suspected", of={"node3"}) > 0)
+
+    assert ears.count("member.failed", of={"node3"}) == 0
+    assert not is_whole(world, 4)
+
+
+def test_the_removal_of_one_that_stands_still_is_not_false() -> None:
+    """It may well be dead, for all that the others can see."""
+    world = joined(5, seed=1)
+    ears = Ears(world)
+    outcome = lifeguard.stall(world, lifeguard.Stalls(1, 8.0, 2.0, 20.0, run=0))
+
+    assert ears.count("member.failed", of=set(world.nodes)) > 0
+    assert outcome.false == outcome.between_the_well == 0
+    assert outcome.seconds >= 20.0
+    assert outcome.sent > outcome.packets > 0
+
+
 def test_scales_weigh_every_packet_and_hold_none_back() -> None:
     """Datagrams as nodes send them, seen from both sides."""
     world = joined(3, seed=1)
@@ -260,11 +294,15 @@ def test_deaf_and_lossy_members_are_counted() -> None:
 
 def test_forks_keep_their_order_and_their_failures_are_told() -> None:
     """Results come in the order of what was asked; one that dies is not left out."""
-    assert in_forks([functools.partial(pow, number, 2) for number in range(5)], 3) == [
-        0, 1, 4, 9, 16,
-    ]  # fmt: skip
+    acts = [functools.partial(_sum_below, end) for end in (5_000_000, 3, 4)]
+
+    assert in_forks(acts, 3)[1:] == [3, 6]  # the first is the last to end
     with pytest.raises(RuntimeError, match="number 0 of 1"):
         in_forks([functools.partial(os._exit, 1)], 1)
+
+
+def _sum_below(end: int) -> int:
+    return sum(range(end))
 
 
 # --- the command ------------------------------------------------------------------------
