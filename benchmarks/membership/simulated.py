@@ -84,13 +84,14 @@ def _storm(size: int, seed: int) -> tuple[Seconds, float]:
 def false_deaths(size: int, hours: float, losses: Sequence[float], workers: int) -> Table:
     """Nobody dies, but packets are lost: who is taken for dead all the same."""
     world = joined(size, seed=1)
-    acts = [functools.partial(_hours, world, hours, loss) for loss in losses]
+    acts = [functools.partial(hours_of_loss, world, hours, loss) for loss in losses]
     title = f"False deaths among {size} for {hours:g} h of virtual time, nobody of whom dies"
     notes = [HOW, "A false death is one member's belief that another, which runs, is dead."]
     return Table(title=title, config=lan(), rows=in_forks(acts, workers), notes=notes)
 
 
-def _hours(world: World, hours: float, loss: float) -> Row:
+def hours_of_loss(world: World, hours: float, loss: float) -> Row:
+    """Under one loss."""
     world.links.usual = Conditions(loss=loss)
     names, ears, began = crowd(len(world.nodes)), Ears(world), time.process_time()
     suspicions = deaths = 0
@@ -105,7 +106,7 @@ def _hours(world: World, hours: float, loss: float) -> Row:
         "loss": f"{loss:.0%}",
         "false deaths": deaths,
         "suspicions": suspicions,
-        "a member and hour": round(suspicions / hours / len(names) ** 2, 3),
+        "a pair and hour": round(suspicions / hours / (len(names) * (len(names) - 1)), 3),
         "CPU s": round(time.process_time() - began, 1),
     }
 

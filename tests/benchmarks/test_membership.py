@@ -188,6 +188,26 @@ def test_a_killed_process_is_noticed_before_a_silent_host() -> None:
     assert is_whole(world, 5)  # it happened in forks of this world
 
 
+def test_a_death_is_known_when_all_know_it() -> None:
+    """Not before the last of the others lists it."""
+    world = joined(5, seed=1)
+    first, last = death(world, 1, silent=False)
+
+    (gone,) = (node for node in world.nodes.values() if not node.is_running)
+    assert states(gone, world.running) == ["dead"] * 4
+    assert first < last
+
+
+def test_hours_of_loss_count_what_each_member_said_once() -> None:
+    """Of three minutes under heavy loss, every suspicion counts, and none twice."""
+    world = joined(4, seed=1)
+    ears = Ears(world)
+    row = simulated.hours_of_loss(world, 0.05, 0.3)
+
+    assert row["suspicions"] == ears.count("member.suspected", of=set(world.nodes)) > 0
+    assert row["false deaths"] == ears.count("member.failed", of=set(world.nodes))
+
+
 def test_tables_of_deaths_storms_splits_and_losses() -> None:
     """Each row says what it is about."""
     (silent, killed) = simulated.deaths([4], 2, workers=2).rows
