@@ -22,8 +22,7 @@ from meshp2p.ids import Seconds
 Fleet: TypeAlias = Mesh | Serf
 Start: TypeAlias = Callable[[int], Fleet]
 
-_PATIENCE: Final[Seconds] = 120.0
-"""Whoever does not see it by then is counted as never."""
+PATIENCE: Final[Seconds] = 120.0
 REST: Final[Seconds] = 5.0
 
 KILLED: Final = "kill -9: its machine refuses what is sent to it"
@@ -51,8 +50,14 @@ def running(start: Start, size: int) -> Iterator[Fleet]:
             namespace.unsilence_all()  # the next may have its addresses and groups
 
 
-def join(sizes: Sequence[int], runs: int, starts: Sequence[Start]) -> Table:
-    """From a common signal until each lists all, through one seed."""
+def join(
+    sizes: Sequence[int], runs: int, starts: Sequence[Start], *, patience: Seconds = PATIENCE
+) -> Table:
+    """From a common signal until each lists all, through one seed.
+
+    Args:
+        patience: A run in which one does not by then is counted as never.
+    """
     rows, before = [], load()
     for size in sizes:
         for start in starts:
@@ -60,7 +65,7 @@ def join(sizes: Sequence[int], runs: int, starts: Sequence[Start]) -> Table:
             for number in range(runs):
                 with running(start, size) as fleet:
                     name = fleet.name
-                    times.append(_last(fleet.whole(fleet.begin(), _PATIENCE)))
+                    times.append(worst(fleet.whole(fleet.begin(), patience)))
                 _say(f"join of {size}, run {number + 1} of {runs}, {name}: {times[-1]}")
             rows.append({"nodes": size, "of": name, "runs": runs, **spread(times, "whole")})
     notes = [Mesh.how, *([Serf.how] if len(starts) > 1 else []), *_loads(before)]
@@ -97,9 +102,9 @@ def _deaths(fleet: Fleet, deaths: int, how: Literal["kill", "silence"], rest: Se
     for number in range(deaths):
         victim = rng.randrange(1, fleet.size)
         at = fleet.kill(victim) if how == "kill" else fleet.silence(victim)
-        times = fleet.known("dead", victim, at, _PATIENCE)
+        times = fleet.known("dead", victim, at, PATIENCE)
         first.append(min((each for each in times if each is not None), default=None))
-        last.append(_last(times))
+        last.append(worst(times))
         _say(f"{fleet.name}: death {number + 1} of {deaths} among {fleet.size}: {last[-1]}")
         if number + 1 < deaths:
             back = now()
@@ -110,8 +115,8 @@ def _deaths(fleet: Fleet, deaths: int, how: Literal["kill", "silence"], rest: Se
 
 def _settle(fleet: Fleet, since: Seconds, rest: Seconds) -> None:
     """Until all list all, and a random while longer: deaths come at no special moment."""
-    if None in fleet.whole(since, _PATIENCE):
-        raise RuntimeError(f"{fleet.name}: not whole within {_PATIENCE:g} s")
+    if None in fleet.whole(since, PATIENCE):
+        raise RuntimeError(f"{fleet.name}: not whole within {PATIENCE:g} s")
     time.sleep(rest + random.random())
 
 
@@ -137,8 +142,8 @@ def idle(sizes: Sequence[int], quiet: Seconds, measured: Seconds, starts: Sequen
 
 
 def _quiet(fleet: Fleet, quiet: Seconds, measured: Seconds) -> Row:
-    if None in fleet.whole(fleet.begin(), _PATIENCE):
-        raise RuntimeError(f"{fleet.name}: not whole within {_PATIENCE:g} s")
+    if None in fleet.whole(fleet.begin(), PATIENCE):
+        raise RuntimeError(f"{fleet.name}: not whole within {PATIENCE:g} s")
     time.sleep(quiet)
     at, traffic, cpu = now(), Traffic.now(), cpu_seconds(fleet.pids)
     time.sleep(measured)
@@ -156,7 +161,7 @@ def _quiet(fleet: Fleet, quiet: Seconds, measured: Seconds) -> Row:
     }
 
 
-def _last(times: Sequence[Seconds | None]) -> Seconds | None:
+def worst(times: Sequence[Seconds | None]) -> Seconds | None:
     """The worst; None if one never came."""
     known = [each for each in times if each is not None]
     return max(known) if len(known) == len(times) else None
