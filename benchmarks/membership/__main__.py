@@ -29,7 +29,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(required=True, metavar="what")
-    for add in (_add_real, _add_simulated):
+    for add in (_add_real, _add_detect, _add_experiments):
         add(commands)
     return parser
 
@@ -68,7 +68,7 @@ def _size(text: str) -> int:
     return size
 
 
-def _add_simulated(commands: _Commands) -> None:
+def _add_detect(commands: _Commands) -> None:
     text = "simulated: deaths, storms, hours of loss, partitions"
     detect = _simulated(commands, "detect", _detect, text)
     detect.add_argument("--sizes", type=int, nargs="*", default=[20, 50, 100], help="of deaths")
@@ -82,6 +82,9 @@ def _add_simulated(commands: _Commands) -> None:
     detect.add_argument("--split", type=int, default=20, help="members that are split in two")
     text = "seconds; 86400 takes a quarter of an hour"
     detect.add_argument("--splits", type=float, nargs="*", default=[1.0, 60.0, 3600.0], help=text)
+
+
+def _add_experiments(commands: _Commands) -> None:
     text = "simulated: Lifeguard's experiment beside plain SWIM"
     guard = _simulated(commands, "lifeguard", _lifeguard, text)
     guard.add_argument("--members", type=int, default=128)

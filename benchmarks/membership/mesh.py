@@ -78,13 +78,7 @@ class Mesh:
         """By the number of who saw it."""
         self._net = f"127.{Random().randrange(64, 250)}.{Random().randrange(256)}"
         self._state = tempfile.TemporaryDirectory()
-        self._start_read, self._start_write = os.pipe()
-        self._report_read, self._report_write = os.pipe()
-        self._life_read, self._life_write = os.pipe()
-        self._pipes = {self._start_read, self._start_write, self._report_read}
-        self._pipes |= {self._report_write, self._life_read, self._life_write}
-        fcntl.fcntl(self._report_write, fcntl.F_SETPIPE_SZ, _PIPE)
-        self._rest = b""
+        self._open_pipes()
         self._processes: list[subprocess.Popen[bytes]] = []
         try:
             for number in range(size):
@@ -93,6 +87,15 @@ class Mesh:
         except BaseException:
             self.close()
             raise
+
+    def _open_pipes(self) -> None:
+        self._start_read, self._start_write = os.pipe()
+        self._report_read, self._report_write = os.pipe()
+        self._life_read, self._life_write = os.pipe()
+        self._pipes = {self._start_read, self._start_write, self._report_read}
+        self._pipes |= {self._report_write, self._life_read, self._life_write}
+        fcntl.fcntl(self._report_write, fcntl.F_SETPIPE_SZ, _PIPE)
+        self._rest = b""
 
     def host(self, number: int) -> str:
         """Its address."""
