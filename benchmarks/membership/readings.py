@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -45,12 +46,17 @@ class Traffic:
 
 
 def cpu_seconds(pids: Iterable[int]) -> float:
-    """CPU time that these processes have taken, in the kernel and outside."""
+    """CPU time that these processes have taken, in the kernel and outside; 0 for those gone."""
     ticks = 0
     for pid in pids:
-        after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(after_name[11]) + int(after_name[12])
+        with suppress(FileNotFoundError):
+            ticks += _ticks_of(pid)
     return ticks / _TICKS
+
+
+def _ticks_of(pid: int) -> int:
+    after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(after_name[11]) + int(after_name[12])
 
 
 def resident_bytes(pids: Iterable[int]) -> list[int]:

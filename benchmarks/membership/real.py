@@ -58,19 +58,23 @@ def join(
     Args:
         patience: A run in which one does not by then is counted as never.
     """
-    rows, before = [], load()
-    for size in sizes:
-        for start in starts:
-            times, name = [], ""
-            for number in range(runs):
-                with running(start, size) as fleet:
-                    name = fleet.name
-                    times.append(worst(fleet.whole(fleet.begin(), patience)))
-                _say(f"join of {size}, run {number + 1} of {runs}, {name}: {times[-1]}")
-            rows.append({"nodes": size, "of": name, "runs": runs, **spread(times, "whole")})
+    before = load()
+    rows = [_joins(size, runs, start, patience) for size in sizes for start in starts]
     notes = [Mesh.how, *([Serf.how] if len(starts) > 1 else []), *_loads(before)]
     title = "Join storm: seconds from the signal until the last process lists all"
     return Table(title=title, config=lan(), rows=rows, notes=notes)
+
+
+def _joins(size: int, runs: int, start: Start, patience: Seconds) -> Row:
+    times, cpu, name = [], [], ""
+    for number in range(runs):
+        with running(start, size) as fleet:
+            name, before = fleet.name, cpu_seconds(fleet.pids)
+            times.append(worst(fleet.whole(fleet.begin(), patience)))
+            cpu.append((cpu_seconds(fleet.pids) - before) / size)
+        _say(f"join of {size}, run {number + 1} of {runs}, {name}: {times[-1]}")
+    spent = {"CPU s a node": round(statistics.median(cpu), 3)}
+    return {"nodes": size, "of": name, "runs": runs, **spread(times, "whole"), **spent}
 
 
 def crash(
