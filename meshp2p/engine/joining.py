@@ -52,11 +52,11 @@ class _Seed:
     said: Literal["nothing", "missing", "found"] = "nothing"
     numeric: Address | None = attrs.field(init=False)
 
-    @numeric.default
-    def _read_host(self) -> Address | None:
+    def __attrs_post_init__(self) -> None:
+        """Numbers need not be looked up."""
+        self.numeric = None
         with contextlib.suppress(ValueError):
-            return Address(str(ipaddress.ip_address(self.host)), self.port)
-        return None
+            self.numeric = Address(str(ipaddress.ip_address(self.host)), self.port)
 
     def __str__(self) -> str:
         return str(Address(self.host, self.port))
