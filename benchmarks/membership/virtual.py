@@ -50,14 +50,14 @@ class Ears:
         """Listen from now on."""
         self.heard: list[Heard] = []
         self._world = world
-        world.on_effect.append(self._effect)
+        world.on_effects.append(self._effects)
 
-    def _effect(self, node: Node, effect: Effect) -> None:
-        if isinstance(effect, Announce) and isinstance(effect.event, MemberEvent):
-            event = effect.event
-            self.heard.append(
-                Heard(self._world.elapsed, node.name, event.name, event.member.handle)
-            )
+    def _effects(self, node: Node, effects: Sequence[Effect]) -> None:
+        now = self._world.elapsed
+        for effect in effects:
+            if isinstance(effect, Announce) and isinstance(effect.event, MemberEvent):
+                event = effect.event
+                self.heard.append(Heard(now, node.name, event.name, event.member.handle))
 
     def count(
         self,
