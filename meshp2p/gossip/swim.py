@@ -13,20 +13,15 @@ from meshp2p.events import CapabilityInfo
 from meshp2p.gossip.admission import Admission
 from meshp2p.gossip.antientropy import AntiEntropy
 from meshp2p.gossip.census import Census
+from meshp2p.gossip.conversation import Conversation
 from meshp2p.gossip.detector import Detector
 from meshp2p.gossip.dissemination import Dissemination
 from meshp2p.gossip.fields import array, binary
 from meshp2p.gossip.intake import Intake
 from meshp2p.gossip.messages import (
-    Ack,
     LineItem,
-    Message,
-    Nack,
-    Ping,
     RecordItem,
-    Repairing,
     SuspicionItem,
-    Unknown,
     decode_untrusted,
     mask_untrusted,
     record_untrusted,
@@ -97,8 +92,6 @@ class Swim(Census):
             guest=guest,
         )
         super().__init__(parts)
-        self.load = 0
-        """Calls running here, told with each ack. The engine keeps it up to date."""
         self._trust = trust
         self._refutation: Refutation | None = None
         if not guest:
@@ -120,9 +113,20 @@ class Swim(Census):
             self._own,
             self._refutation,
         )
-        self._left_at: Seconds | None = None
+        self._conversation = Conversation(
+            parts, self._detector, self._entropy, self._repair, self._own
+        )
         self._forgiven: Seconds | None = None
         self._rounds.arm(now)
+
+    @property
+    def load(self) -> int:
+        """Calls running here, told with each ack. The engine keeps it up to date."""
+        return self._conversation.load
+
+    @load.setter
+    def load(self, load: int) -> None:
+        self._conversation.load = load
 
     # Inputs
 
@@ -145,14 +149,11 @@ class Swim(Census):
         row = self._parts.view.get(peer)
         if row is not None:
             row.last_seen = now
-        for message in messages:  # answered before any signature is checked
-            self._receive_probe(peer, message, now, room)
+        self._conversation.receive(peer, messages, now, room)  # before any signature is checked
         for message in messages:
             if isinstance(message, LineItem | RecordItem | SuspicionItem):
                 self._intake.offer(message, peer, now)
-        repairing = [message for message in messages if isinstance(message, Repairing)]
-        if repairing and self._left_at is None and room == limits.MAX_PLAINTEXT:
-            self._repair.receive(peer, repairing, now)
+        self._conversation.receive_repairs(peer, messages, now, room)
         self._rounds.arm(now)
 
     def merge_untrusted(
@@ -245,7 +246,7 @@ class Swim(Census):
     def introduce(self, peer: NodeId, *, now: Seconds) -> None:
         """A seed or an old acquaintance has been reached: sync with it at once."""
         self._begin(now)
-        if self._left_at is None:
+        if not self._conversation.has_left:
             self._parts.put(SyncWith(peer))
         self._rounds.arm(now)
 
@@ -260,7 +261,7 @@ class Swim(Census):
         """
         self._begin(now)
         row = self._parts.view.get(peer)
-        if row is None or peer == self._parts.identity.node_id or self._left_at is not None:
+        if row is None or peer == self._parts.identity.node_id or self._conversation.has_left:
             return
         if kind == "traffic":
             row.last_seen = now
@@ -273,7 +274,7 @@ class Swim(Census):
         """A member answered `AskByStream`, with its newest line."""
         self._begin(now)
         row = self._parts.view.get(peer)
-        if row is None or self._left_at is not None:
+        if row is None or self._conversation.has_left:
             return
         row.last_seen = now
         self._detector.answered_by_stream(row)
@@ -322,10 +323,9 @@ class Swim(Census):
     def leave(self, *, now: Seconds) -> None:
         """Say goodbye. Probes are still answered, so that nobody takes it for a failure."""
         self._begin(now)
-        if self._left_at is not None or self._own is None:
+        if self._own is None or self._own.has_left:
             return
         self._own.leave(now)
-        self._left_at = now + self._parts.config.leave_linger
         self._rounds.leave(now, max(_FAREWELLS, self._parts.config.gossip_fanout))
 
     def receive_wall_clock(self, unix: float, *, now: Seconds) -> None:
@@ -360,61 +360,6 @@ class Swim(Census):
             self._forgiven = due
             self._parts.evidence.stalled(now - due)
             self._detector.forgive(now)
-
-    def _receive_probe(self, peer: NodeId, message: Message, now: Seconds, room: int) -> None:
-        match message:
-            case Ping(seq, view_hash):
-                row = self._parts.view.get(peer)
-                if row is not None:
-                    row.view_hash = view_hash
-                ack = Ack(seq, self._parts.view.hash, self.load)
-                self._parts.send(peer, ack.wire(), *self._lease_for(peer), room=room)
-                self._compare(peer, view_hash, now, room)
-            case Ack(seq, view_hash, load):
-                row = self._parts.view.get(peer)
-                if row is not None:
-                    row.load = load
-                    self._detector.answered(row, seq, now)
-                self._compare(peer, view_hash, now, room)
-            case Nack(target):
-                self._detector.nacked(peer, target)
-            case Unknown():
-                self._parts.counters["items_unknown"] += 1
-            case _:
-                pass
-
-    def _lease_for(self, peer: NodeId) -> list[list[Value]]:
-        """Our newest line, once for each member that gossip does not bring it to."""
-        row = self._parts.view.get(peer)
-        if row is None or self._own is None or not self._own.has_longer_lease:
-            return []
-        line = self._own.record.line
-        if row.leased == line.valid_until:
-            return []
-        row.leased = line.valid_until
-        return [LineItem(line.raw).wire()]
-
-    def _compare(self, peer: NodeId, theirs: int, now: Seconds, room: int) -> None:
-        """Look into a lasting difference; not by tunnel, which has no room for a digest."""
-        if self._left_at is not None:
-            return
-        row, direct = self._parts.view.get(peer), room == limits.MAX_PLAINTEXT
-        if row is None:
-            self._parts.pull(peer, peer, now)
-            if direct:
-                self._repair.ask_who(peer, now)
-            return
-        row.view_hash = theirs
-        ours = self._parts.view.hash
-        differs = (
-            direct
-            and row.is_live
-            and self._entropy.observe(peer, theirs=theirs, ours=ours, now=now)
-        )
-        if differs and self._entropy.wants_everything:
-            self._parts.put(SyncWith(peer))
-        elif differs:
-            self._repair.compare(peer, now)
 
 
 def _dead_among(records: Sequence[Value]) -> frozenset[bytes]:
