@@ -149,9 +149,14 @@ class Detector:
             if probe.refused:
                 self._bury(row, REFUSED, now)
                 return
-            if not probe.decides:
-                self._parts.health.worse(1 + probe.unheard)
+            if self._may_be_us(row, probe):
+                self._parts.health.worse()
             self._suspect(row, probe.evidence, now)
+
+    def _may_be_us(self, row: Row, probe: Probe) -> bool:
+        """Whether a silence may be this node's own trouble: nothing shows that others hear it."""
+        others = row.suspicion is not None or (probe.helpers and not probe.unheard)
+        return not (others or probe.decides)
 
     def accused(self, row: Row, accusation: Accusation, now: Seconds) -> None:
         """Somebody, signature verified, accuses a live member's present version."""

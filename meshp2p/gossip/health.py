@@ -33,7 +33,7 @@ class Health:
     def worse(self, by: int = 1) -> None:
         """Something happened that this node's own trouble would explain.
 
-        A probe failed and too few of those who were asked to help answered; a member
-        accused us; a deadline was noticed long after it had passed.
+        A probe failed, and nothing shows that others hear this node; a member accused us; a
+        deadline was noticed long after it had passed.
         """
         self.score = min(self._worst, self.score + by)

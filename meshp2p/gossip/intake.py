@@ -339,8 +339,9 @@ class Intake:
         version = self._refutation.own_version
         if accusation.version == version:
             # Whenever that was: a refuted version is accused no more, and whoever had the
-            # wrong time when it buried us must hear from us too.
-            if self._signed(accusation, peer, now):
+            # wrong time when it buried us must hear from us too. So must whoever believes
+            # somebody who has left since: it would take us for dead for ever.
+            if self._signed(accusation, peer, now, or_departed=True):
                 self._parts.evidence.accused(accusation)
                 self._refutation.suspected(peer, now)
             return
@@ -348,13 +349,25 @@ class Intake:
             self._parts.pull(peer, accusation.subject, now)
         self._refutation.misinformed(peer, now)
 
-    def _signed(self, accusation: Accusation, peer: NodeId | None, now: Seconds) -> bool:
-        """Whether a member that has not left, and is not the subject, signed it."""
+    def _signed(
+        self,
+        accusation: Accusation,
+        peer: NodeId | None,
+        now: Seconds,
+        *,
+        or_departed: bool = False,
+    ) -> bool:
+        """Whether a member that has not left, and is not the subject, signed it.
+
+        Args:
+            or_departed: Whether one that has left will do.
+        """
         accuser = self._parts.view.get(accusation.accuser)
         if accuser is None:
             self._parts.pull(peer, accusation.accuser, now)
             return False
-        if accuser.state == "left" or accusation.accuser == accusation.subject:
+        has_no_say = accuser.state == "left" and not or_departed
+        if has_no_say or accusation.accuser == accusation.subject:
             raise WireError("a suspicion by somebody who has no say")
         self._admission.check_accusation(accusation, accuser.record.body.node_key)
         return True

@@ -92,7 +92,7 @@ def test_who_gets_no_answers_slows_down() -> None:
 
     run_to(alice, START + 4.0)
 
-    assert alice.slowness > 4
+    assert alice.slowness > 2
     at, *_ = next_probe(alice, START + 4.0)
     run_to(alice, at)
     assert next_probe(alice, at)[0] - at > LAN.probe_interval
@@ -119,8 +119,8 @@ def test_helpers_that_heard_nothing_either_speak_for_this_node() -> None:
         run_to(alice, at + SILENT + 0.001)
         return alice.slowness
 
-    assert slowness(nacks=False) == 1 + 1 + 3
-    assert slowness(nacks=True) == 1 + 1
+    assert slowness(nacks=False) == 2
+    assert slowness(nacks=True) == 1
 
 
 def test_a_nack_of_somebody_who_was_not_asked_counts_for_nothing() -> None:
@@ -134,7 +134,7 @@ def test_a_nack_of_somebody_who_was_not_asked_counts_for_nothing() -> None:
         alice.receive(indirect.helpers[0], datagram(Nack(target).wire()), now=at + 0.9)
     run_to(alice, at + SILENT + 0.001)
 
-    assert alice.slowness == 1 + 1 + 2
+    assert alice.slowness == 2
 
 
 def test_who_has_to_refute_a_suspicion_doubts_itself() -> None:
@@ -165,7 +165,7 @@ def test_answers_make_it_well_again() -> None:
         after, _, seq = next_probe(alice, after)
         answer(alice, seq, after + 0.001)
 
-    assert ill > 4
+    assert ill > 2
     assert alice.slowness == 1
 
 

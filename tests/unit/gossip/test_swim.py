@@ -727,3 +727,32 @@ def test_why_names_every_accuser_with_what_it_signed() -> None:
     assert about_alice.clues[0].statement == against_alice.raw
     assert alice.why(id_of("mallory"), now=NOW) is None
     assert bob.why(id_of("alice"), now=NOW) is not None
+
+
+def test_a_suspicion_of_somebody_who_has_left_is_refuted_all_the_same() -> None:
+    """Carol believed bob, who then left: if alice kept silent, carol would take her for dead."""
+    alice, bob, _ = circle("alice", "bob", "carol")
+    said_so = accuse("bob", line_of(alice))
+    bob.leave(now=NOW)
+    alice.receive(id_of("bob"), datagram(LineItem(line_of(bob).raw).wire()), now=NOW)
+    assert state_of(alice, "bob") == "left"
+    before = line_of(alice).version
+
+    alice.receive(id_of("carol"), said_so, now=NOW + 0.1)
+    outputs = [*alice.outputs(), *run_to(alice, NOW + 0.5)]
+
+    assert line_of(alice).version > before
+    assert LineItem(line_of(alice).raw) in said(outputs, "carol")
+
+
+def test_nobody_is_suspected_on_the_word_of_somebody_who_has_left() -> None:
+    """Bob is gone: what he says of carol is nobody's business any more."""
+    alice, bob, carol = circle("alice", "bob", "carol")
+    said_so = accuse("bob", line_of(carol))
+    bob.leave(now=NOW)
+    alice.receive(id_of("bob"), datagram(LineItem(line_of(bob).raw).wire()), now=NOW)
+
+    alice.receive(id_of("dave"), said_so, now=NOW + 0.1)
+    run_to(alice, NOW + 0.5)
+
+    assert state_of(alice, "carol") == "alive"
