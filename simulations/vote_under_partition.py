@@ -28,6 +28,9 @@ _QUORUM: Final = 5
 """Of seven electors, two of whom may be faulty: floor((7 + 2) / 2) + 1."""
 _SPLIT: Final = 2.0
 _ENDS: Final = 6.0
+_ECHO: Final = 4.0
+"""Seconds in which TCP brings at last what one side sent to the other while they were split: the
+end of connections, among other things. What is asked on one of these is lost with it."""
 
 
 def draw(seed: int) -> Plan:
@@ -71,6 +74,7 @@ def act(run: Run) -> None:
             run.require(enough, f"{len(side)} of 7 decided {vote.value.choice!r}", *side)
     run.measure("sides that decided", float(decided))
     run.calm()
+    run.world.run_for(_ECHO)
     _decides(run)
 
 
