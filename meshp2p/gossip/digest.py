@@ -108,8 +108,8 @@ class Entry:
 
     Args:
         prefix: The first 8 bytes of its id.
-        version: Greater is newer. Epoch and seq in one number, as far as there is room.
-        standing: `DEAD`, or another class.
+        version: Greater prevails. A line's rank in one number, as far as there is room.
+        standing: `DEAD`, or 0.
     """
 
     prefix: bytes
@@ -119,13 +119,13 @@ class Entry:
     @classmethod
     def of(cls, row: Row) -> Entry:
         """What this node holds of it."""
-        epoch, seq = row.version
-        version = min(epoch, _LARGEST_EPOCH) << 18 | min(seq, _LARGEST_SEQ)
-        return cls(row.id[:PREFIX_BYTES], version, _CLASS[row.state])
+        epoch, left, seq = row.record.line.rank
+        version = min(epoch, _LARGEST_EPOCH) << 19 | left << 18 | min(seq, _LARGEST_SEQ)
+        return cls(row.id[:PREFIX_BYTES], version, DEAD if row.state == "dead" else 0)
 
     def packed(self) -> bytes:
-        """16 bytes: prefix, 44 bits of epoch, 18 of seq, 2 of class."""
-        return _ENTRY.pack(self.prefix, self.version << 2 | self.standing)
+        """16 bytes: prefix, 44 bits of epoch, 1 if it has left, 18 of seq, 1 if it is dead."""
+        return _ENTRY.pack(self.prefix, self.version << 1 | self.standing)
 
 
 def pack_entries(rows: Iterable[Row]) -> bytes:
@@ -142,7 +142,7 @@ def entries_untrusted(data: bytes) -> Iterator[Entry]:
     if len(data) % ENTRY_BYTES:
         raise WireError(f"entries of {len(data)} bytes")
     for prefix, word in _ENTRY.iter_unpack(data):
-        yield Entry(prefix, word >> 2, word & 3)
+        yield Entry(prefix, word >> 1, word & 1)
 
 
 def first_of(bucket: int) -> int:

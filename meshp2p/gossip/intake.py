@@ -25,12 +25,12 @@ from meshp2p.ids import NodeId, Seconds
 from meshp2p.wire import limits
 
 Claim: TypeAlias = LineItem | RecordItem | SuspicionItem
-Listing: TypeAlias = dict[NodeId, tuple[int, int]]
-"""What a peer says that it holds: version by member, of those that this node knows too."""
+Listing: TypeAlias = dict[NodeId, tuple[int, bool, int]]
+"""What a peer says that it holds: rank of the line by member, of those that this node knows too."""
 
 _AT_ONCE: Final = 256
 """Claims looked at within one input, most of them known already and settled unsigned."""
-_NONE: Final = (-1, -1)
+_NONE: Final = (-1, False, -1)
 """Older than any version."""
 _LISTINGS: Final = 8
 """Peers whose syncs may overlap."""
@@ -160,7 +160,7 @@ class Intake:
         if not waiting.merged or peer is None or self._parts.view.get(line.node_id) is None:
             return
         listing = self._listings.setdefault(peer, {})
-        listing[line.node_id] = line.version
+        listing[line.node_id] = line.rank
         if len(self._listings) > _LISTINGS:
             del self._listings[next(iter(self._listings))]
 
@@ -174,7 +174,8 @@ class Intake:
         lacking = (
             row
             for row in self._parts.view
-            if row.id != self._parts.view.own_id and listing.get(row.id, _NONE) < row.version
+            if row.id != self._parts.view.own_id
+            and listing.get(row.id, _NONE) < row.record.line.rank
         )
         for row in islice(lacking, _CATCH_UP):
             if row.id in listing:
@@ -194,26 +195,25 @@ class Intake:
             self._own_line(line, peer, now)
         elif row is None:
             self._stranger(line, offered, waiting, now)
-        elif line.version < row.version:
+        elif line.rank < row.record.line.rank:
             self._parts.counters["claims_stale"] += 1
             if peer == line.node_id:  # it restarted with a slow clock: show it what we hold
                 self._parts.send(line.node_id, LineItem(row.record.line.raw).wire())
-        elif line.version == row.version:
+        elif line.rank == row.record.line.rank:
             self._same_version(row, line, offered, now)
-        elif row.state == "left" and line.epoch == row.version[0]:
-            raise WireError("a line after the last word of its epoch")
         else:
             self._newer(row, line, offered, waiting, now)
 
     def _own_line(self, line: VersionLine, peer: NodeId | None, now: Seconds) -> None:
         """Somebody shows us a line of our own: one of an earlier run, or of a clone."""
-        if self._refutation is None or line.version < self._refutation.own_version:
-            return
         mine = self._parts.view.get(line.node_id)
-        if mine is not None and _says_the_same(line, mine.record.line):
+        if self._refutation is None or mine is None or line.rank < mine.record.line.rank:
+            return
+        if _says_the_same(line, mine.record.line):
             return
         self._admission.check_line(line, self._parts.identity.node_public)
-        self._refutation.shown(line.version, peer, now)
+        # A farewell prevails over this epoch: it takes the next one to be back.
+        self._refutation.shown(max(line.version, mine.version), peer, now)
 
     def _stranger(
         self, line: VersionLine, offered: RecordItem | None, waiting: _Waiting, now: Seconds

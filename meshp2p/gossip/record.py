@@ -154,6 +154,15 @@ class VersionLine:
         """(epoch, seq): the greater is the newer."""
         return (self.epoch, self.seq)
 
+    @property
+    def rank(self) -> tuple[int, bool, int]:
+        """(epoch, has left, seq): the greater prevails.
+
+        A farewell is final for its epoch, whatever else its owner says in it: so all come
+        to believe the same of a liar that says goodbye to some and stays with others.
+        """
+        return (self.epoch, self.state == LEFT, self.seq)
+
     @classmethod
     def signed(  # noqa: PLR0913  # every element of the line
         cls,

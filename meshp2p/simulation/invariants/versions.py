@@ -44,7 +44,7 @@ class VersionsRise(RowInvariant):
         who = self.call(member)
         if after is None:
             self._forgotten(outlook, who, before)
-        elif after.version < before.version:
+        elif after.record.line.rank < before.record.line.rank:
             text = f"{who} went back from version {before.version} to {after.version}"
             self.violate(text, outlook.name, who)
 

@@ -756,3 +756,28 @@ def test_nobody_is_suspected_on_the_word_of_somebody_who_has_left() -> None:
     run_to(alice, NOW + 0.5)
 
     assert state_of(alice, "carol") == "alive"
+
+
+def test_a_farewell_prevails_whatever_else_is_said_in_its_epoch() -> None:
+    """A liar that says goodbye to some and stays with others has left, for all, in any order."""
+    bob = line_of(swim_of("bob"))
+    farewell, later = signed_line("bob", bob, state=LEFT), signed_line("bob", bob, seq=1)
+    for order in ((farewell, later), (later, farewell)):
+        alice, *_ = circle("alice", "bob", "carol")
+        for line in order:
+            alice.receive(id_of("carol"), datagram(LineItem(line.raw).wire()), now=NOW)
+        assert state_of(alice, "bob") == "left"
+
+
+def test_whoever_is_shown_a_farewell_that_it_did_not_mean_is_back_in_the_next_epoch() -> None:
+    """Somebody with its key said goodbye: it is there, and says so where that cannot be denied."""
+    alice, bob = circle("alice", "bob")
+    farewell = signed_line("bob", line_of(bob), state=LEFT)
+    alice.receive(id_of("carol"), datagram(LineItem(farewell.raw).wire()), now=NOW)
+    assert state_of(alice, "bob") == "left"
+
+    bob.receive(id_of("alice"), datagram(LineItem(farewell.raw).wire()), now=NOW)
+    run_to(bob, NOW + 1.0)
+    assert line_of(bob).epoch > farewell.epoch
+    alice.receive(id_of("bob"), datagram(LineItem(line_of(bob).raw).wire()), now=NOW + 1.0)
+    assert state_of(alice, "bob") == "alive"
