@@ -111,6 +111,7 @@ class Engine(Survey):
             self._coordination.next_deadline(),
             self._joining.next_deadline(),
             self._membership.forwarding.next_deadline(),
+            self._membership.reaching.next_deadline(),
             watching.cuts.ends,
             self._governor.due,
             waited,
@@ -130,6 +131,7 @@ class Engine(Survey):
         self._coordination.receive_deadline(now=now)
         self._joining.receive_deadline(now=now)
         self._membership.forwarding.receive_deadline(now=now)
+        self._membership.reaching.receive_deadline(now=now)
         self._membership.drain(now)
         if now >= self._watching.cuts.ends or self._watching.waits.open:
             self._watching.receive_deadline(now=now)

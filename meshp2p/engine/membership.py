@@ -64,7 +64,8 @@ class Membership:
         self._links = links
         self._on_event = on_event
         self._syncing = syncing
-        self._reaching = reaching
+        self.reaching = reaching
+        """Questions by stream; they have deadlines, as what is passed on."""
         self.forwarding = Forwarding(core, swim, send=self._send)
         """What is passed on for others; it has deadlines."""
         self._governor = governor
@@ -155,7 +156,7 @@ class Membership:
     def _use_stream(self, output: AskByStream | SyncWith | Pull, now: Seconds) -> None:
         match output:
             case AskByStream(target=target, accusation=accusation, dial=dial):
-                self._reaching.ask(target, accusation, dial=dial, now=now)
+                self.reaching.ask(target, accusation, dial=dial, now=now)
             case SyncWith(peer=peer, buckets=None):
                 self._syncing.sync_with(peer, now)
             case SyncWith(peer=peer, buckets=int(buckets)):

@@ -14,6 +14,7 @@ from meshp2p.gossip.fields import binary
 from meshp2p.gossip.record import MAX_LINE
 from meshp2p.gossip.swim import Swim
 from meshp2p.ids import NodeId, Seconds
+from meshp2p.messaging.deadlines import Deadlines
 from meshp2p.messaging.requests import make_head
 from meshp2p.transport.endpoint import Route
 from meshp2p.wire import codec, limits, messages
@@ -26,7 +27,11 @@ _TIMEOUT: Final[Seconds] = 10.0
 
 
 class Reaching:
-    """Questions by stream, at most one open to each member."""
+    """Questions by stream, at most one open to each member, each with an end.
+
+    Whoever lets us ask and never answers must not be left alone for ever, nor fill the
+    room for questions to others.
+    """
 
     def __init__(
         self, core: Core, swim: Swim, links: Links, *, route_to: Callable[[NodeId], Route]
@@ -37,6 +42,12 @@ class Reaching:
         self._links = links
         self._route_to = route_to
         self._open: dict[NodeId, Errand] = {}
+        self._peers: dict[int, NodeId] = {}
+        self._deadlines = Deadlines()
+
+    def __len__(self) -> int:
+        """How many questions are open."""
+        return len(self._open)
 
     def ask(self, peer: NodeId, accusation: bytes, *, dial: bool, now: Seconds) -> None:
         """Ask a member, unless it is being asked.
@@ -60,7 +71,8 @@ class Reaching:
         data = join_head(head.packed(), codec.pack([accusation]))
         number = self._core.next_number()
         errand = Errand(number, data, limits.MAX_HEAD, self._answered, self._lost)
-        self._open[peer] = errand
+        self._open[peer], self._peers[number] = errand, peer
+        self._deadlines.set(number, now + _TIMEOUT)
         self._core.counters["asked_by_stream"] += 1
         self._links.send(peer, errand, route=self._route_to, now=now)
 
@@ -88,11 +100,22 @@ class Reaching:
         self._settle(errand)
 
     def _settle(self, errand: Errand) -> NodeId | None:
-        for peer, waiting in self._open.items():
-            if waiting is errand:
-                del self._open[peer]
-                return peer
-        return None
+        self._deadlines.discard(errand.number)
+        peer = self._peers.pop(errand.number, None)
+        if peer is not None:
+            del self._open[peer]
+        return peer
+
+    def next_deadline(self) -> Seconds:
+        """When `receive_deadline` has something to do."""
+        return self._deadlines.next()
+
+    def receive_deadline(self, *, now: Seconds) -> None:
+        """Give up questions that nobody answers."""
+        for number in self._deadlines.pop_due(now):
+            errand = self._open[self._peers[number]]
+            self._links.cancel(errand)
+            self._settle(errand)
 
     def answer(
         self, peer: NodeId, body: bytes, reply: Callable[[int, bytes], None], now: Seconds

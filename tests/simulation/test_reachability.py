@@ -122,3 +122,18 @@ def test_plain_swim_is_there_to_compare_with(doubts: bool) -> None:  # noqa: FBT
         world.run_for(0.6)
     buried = sum(told_of(people, "member.failed", name) for name in PEOPLE if name != "bob")
     assert (buried == 0) == doubts
+
+
+def test_a_question_by_stream_that_is_never_answered_is_given_up() -> None:
+    """Whoever holds it back gains nothing: it can be asked again, and so can all others."""
+    world, people = mesh(0)
+    alice, bob = people["alice"], people["bob"]
+    reaching = alice.engine._membership.reaching  # noqa: SLF001  # nothing else shows it
+    with world.inject(Cut(paths(["alice"], ["bob"], both=True), only="segment")):
+        reaching.ask(bob.id, b"", dial=True, now=alice.now)
+        alice.process.after_input()
+        world.run_for(1.0)
+        assert len(reaching) == 1
+        world.run_for(15.0)
+        assert len(reaching) == 0
+    assert bob.name in alice.handles

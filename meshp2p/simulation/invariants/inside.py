@@ -101,6 +101,7 @@ def _gossip_sizes(engine: Engine) -> list[Size]:
     return [
         ("digests that wait for an answer", len(repair._asked), limits.MAX_BUDGETS),
         ("peers with a budget for repairs", len(repair._budgets._left), limits.MAX_BUDGETS),
+        ("questions by stream", len(engine._membership.reaching), limits.MAX_PENDING_HANDSHAKES),
         ("members", len(parts.view), limits.MAX_MEMBERS),
         ("lost members", len(parts.view._lost), limits.MAX_LOST),
         ("news", len(parts.news), limits.MAX_NEWS),
