@@ -84,7 +84,7 @@ class Mesh:
             for number in range(size):
                 self._processes.append(self._boot(number))
             self._await_ready(within)
-        except BaseException:
+        except BaseException:  # Ctrl-C too: processes must not stay
             self.close()
             raise
 

@@ -121,7 +121,7 @@ def _settle(fleet: Fleet, since: Seconds, rest: Seconds) -> None:
     """Until all list all, and a random while longer: deaths come at no special moment."""
     if None in fleet.whole(since, PATIENCE):
         raise RuntimeError(f"{fleet.name}: not whole within {PATIENCE:g} s")
-    time.sleep(rest + random.random())
+    time.sleep(rest + random.random())  # not in step with anybody's rounds of probes
 
 
 def idle(sizes: Sequence[int], quiet: Seconds, measured: Seconds, starts: Sequence[Start]) -> Table:

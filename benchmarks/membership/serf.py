@@ -117,7 +117,7 @@ class Serf:
                 self._processes.append(self._boot(number))
             for number in range(size):
                 self._connections.append(self._connect(number))
-        except BaseException:
+        except BaseException:  # Ctrl-C too: agents must not stay
             self.close()
             raise
 
