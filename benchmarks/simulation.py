@@ -72,7 +72,7 @@ def _meet(world: World, size: int) -> float:
     nodes = [world.start(f"node{n}", seeds=None if joins else ()) for n in range(size)]
     if joins:
         return world.run_until_quiet(_QUIET_WITHIN)
-    acquaint(world, nodes)
+    acquaint(world, nodes, told=False)
     return 0.0
 
 

@@ -13,7 +13,7 @@ from meshp2p.gossip.member import Row
 from meshp2p.gossip.messages import Datagram, Ping
 from meshp2p.gossip.outputs import AskByStream, IndirectProbe
 from meshp2p.gossip.parts import Parts
-from meshp2p.gossip.probe import Probe, ProbeOrder, Probes
+from meshp2p.gossip.probe import Probe, Probes
 from meshp2p.gossip.suspicion import Suspicion
 from meshp2p.ids import NodeId, Seconds
 from meshp2p.wire import limits
@@ -48,12 +48,11 @@ class Detector:
 
     _parts: Parts
     _probes: Probes
-    order: ProbeOrder = attrs.field(factory=ProbeOrder, init=False)
     _amnesty_until: Seconds = attrs.field(default=-inf, init=False)
 
     def probe_next(self, now: Seconds) -> Row | None:
         """Ask the next member in turn; return it, or None if there is nobody."""
-        node_id = self.order.next(self._parts.rng, self._parts.view.live)
+        node_id = self._parts.view.live.next(self._parts.rng)
         row = None if node_id is None else self._parts.view.get(node_id)
         if row is not None:
             self.probe(row, now)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import attrs
@@ -69,8 +69,14 @@ class _Entry:
 
 @attrs.define
 class Directory:
-    """The index of live members, this node among them. The dead and the left are not in it."""
+    """The index of live members, this node among them. The dead and the left are not in it.
 
+    Args:
+        _rows: All members, in whatever state.
+    """
+
+    _rows: Iterable[Row]
+    _is_whole: bool = attrs.field(default=True, init=False)
     _entries: dict[NodeId, _Entry] = attrs.field(factory=dict, init=False)
     _capabilities: dict[str, _Holders] = attrs.field(factory=dict, init=False)
     _sorted: list[str] = attrs.field(factory=list, init=False)
@@ -85,7 +91,7 @@ class Directory:
         Args:
             callable_only: Leave out whoever announces it as a label without handler.
         """
-        holders = self._capabilities.get(capability)
+        holders = self._holding(capability)
         if holders is None:
             return []
         if holders.listed is None:
@@ -98,7 +104,7 @@ class Directory:
         Whoever drains is there only while nobody else is called so: then it says itself
         that it takes no calls.
         """
-        holders = self._handles.get(handle)
+        holders = self._named(handle)
         if holders is None:
             return []
         if holders.listed is None:
@@ -119,7 +125,7 @@ class Directory:
 
     def called(self, handle: str) -> Sequence[NodeId]:
         """Live members with that handle, the suspected and the draining too."""
-        holders = self._handles.get(handle)
+        holders = self._named(handle)
         if holders is None:
             return []
         return [*holders.alive, *holders.suspect, *holders.draining]
@@ -140,6 +146,7 @@ class Directory:
 
     def capabilities(self, pattern: str = "*") -> list[str]:
         """Names announced by live members that fit `x`, `x.*` or `*`, sorted."""
+        self._make()
         if pattern == "*":
             return list(self._sorted)
         if not pattern.endswith(".*"):
@@ -149,8 +156,30 @@ class Directory:
         end = bisect_left(self._sorted, prefix[:-1] + _AFTER_DOT, begin)
         return [name for name in self._sorted[begin:end] if matches(pattern, name)]
 
+    def forget_all(self) -> None:
+        """Look at all rows anew, at the next question: many came at once."""
+        self._is_whole, self._sorted = False, []
+        self._entries, self._capabilities, self._handles = {}, {}, {}
+
+    def _make(self) -> None:
+        """Look at everybody, unless that was done."""
+        if not self._is_whole:
+            self._is_whole = True
+            for row in self._rows:
+                self.update(row)
+
+    def _holding(self, capability: str) -> _Holders | None:
+        self._make()
+        return self._capabilities.get(capability)
+
+    def _named(self, handle: str) -> _Holders | None:
+        self._make()
+        return self._handles.get(handle)
+
     def update(self, row: Row) -> None:
         """Bring the index in line with what is now known about a member."""
+        if not self._is_whole:
+            return
         if not row.is_live:
             self.remove(row.id)
             return

@@ -230,7 +230,6 @@ class Intake:
             return
         self._list(waiting, line)
         if row.is_live:
-            self._detector.order.add(row.id)
             self._parts.tell("member.returned" if returned else "member.joined", row)
         if self._spreads(waiting) or self._parts.was_pulled(row.id):
             self._parts.news.put_line(record, new_body=True)
@@ -300,7 +299,6 @@ class Intake:
             if before in ("alive", "suspect"):
                 parts.tell("member.left", row)
             return
-        self._detector.order.add(row.id)
         if before in ("dead", "left"):
             parts.tell("member.returned", row)
         elif before == "suspect":

@@ -1,57 +1,20 @@
-"""Whom to probe next, and which probes wait for an answer."""
+"""Questions to members: which of them wait for an answer."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from random import Random
 from typing import Literal, TypeAlias
 
 import attrs
 
 from meshp2p.gossip.accusation import TIMEOUT, Evidence
-from meshp2p.gossip.pool import Pool
 from meshp2p.ids import NodeId, Seconds
 from meshp2p.wire import limits
 
 Stage: TypeAlias = Literal["direct", "indirect", "last", "again"]
 """`last`: there is evidence of death already, and this question decides. `again`: it has
 been asked a second time, because a packet may be lost."""
-
-
-@attrs.define
-class ProbeOrder:
-    """Round-robin in an order that chance makes anew in each pass.
-
-    Each pass draws without putting back: a member is probed again after at most 2n - 1
-    probes, and one that joins in the middle of a pass comes up somewhere in what is left
-    of it. Nobody pays for shuffling a long list at once.
-
-    Source: Das, Gupta, Motivala, "SWIM" (2002), section 4.3.
-    """
-
-    _pool: Pool = attrs.field(factory=Pool, init=False)
-    _drawn: int = attrs.field(default=0, init=False)
-
-    def __len__(self) -> int:
-        return len(self._pool)
-
-    def add(self, node_id: NodeId) -> None:
-        """Let it come up later in this pass."""
-        self._pool.add(node_id)
-
-    def next(self, rng: Random, live: Pool) -> NodeId | None:
-        """The next one of the live; None if there are none. Forgets whoever is not live."""
-        while self._pool:
-            if self._drawn >= len(self._pool):
-                self._drawn = 0
-            self._pool.swap(self._drawn, rng.randrange(self._drawn, len(self._pool)))
-            node_id = self._pool[self._drawn]
-            if node_id in live:
-                self._drawn += 1
-                return node_id
-            self._pool.discard(node_id)  # undrawn takes the place of undrawn
-        return None
 
 
 @attrs.define(kw_only=True)

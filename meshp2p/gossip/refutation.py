@@ -9,7 +9,6 @@ import attrs
 from meshp2p.gossip.messages import LineItem
 from meshp2p.gossip.own import OwnRecord
 from meshp2p.gossip.parts import Parts
-from meshp2p.gossip.pool import Pool
 from meshp2p.ids import NodeId, Seconds
 from meshp2p.wire import limits
 
@@ -30,7 +29,7 @@ class Refutation:
 
     _parts: Parts
     _own: OwnRecord
-    _waiting: Pool = attrs.field(factory=Pool, init=False)
+    _waiting: dict[NodeId, None] = attrs.field(factory=dict, init=False)
     _suspected: bool = attrs.field(default=False, init=False)
     _shown: tuple[int, int] | None = attrs.field(default=None, init=False)
     _not_before: Seconds = attrs.field(default=0.0, init=False)
@@ -67,7 +66,7 @@ class Refutation:
         line = LineItem(self._own.record.line.raw).wire()
         for peer in self._waiting:
             self._parts.send(peer, line)
-        self._waiting, self._suspected, self._shown = Pool(), False, None
+        self._waiting, self._suspected, self._shown = {}, False, None
 
     def _supersede(self, shown: tuple[int, int], now: Seconds) -> Seconds:
         """Become the newest again; once is a restart with a slow clock, more is a clone."""
@@ -86,6 +85,6 @@ class Refutation:
 
     def _answer(self, peer: NodeId | None, now: Seconds) -> None:
         if peer is not None and len(self._waiting) < limits.MAX_REFUTED:
-            self._waiting.add(peer)
+            self._waiting[peer] = None
         if self._parts.timers.get(REFUTE) is None:
             self._parts.timers.set(REFUTE, max(now, self._not_before))

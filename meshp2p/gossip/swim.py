@@ -34,6 +34,7 @@ from meshp2p.gossip.record import VersionLine
 from meshp2p.gossip.refutation import Refutation
 from meshp2p.gossip.repair import Repair
 from meshp2p.gossip.rounds import Rounds
+from meshp2p.gossip.rows import Crowd
 from meshp2p.gossip.timers import WallClock
 from meshp2p.gossip.view import View
 from meshp2p.gossip.welcome import Greeting, Welcome
@@ -192,6 +193,24 @@ class Swim(Census):
         self._intake.work(now)
         if self._own is not None:
             self._parts.present(self._own.record, peer)
+        self._rounds.arm(now)
+
+    def begin_with(self, crowd: Crowd, peer: NodeId, *, told: bool, now: Seconds) -> None:
+        """Know all of a crowd to which this node belongs, as after a sync with `peer`.
+
+        For meshes that begin acquainted: nothing is checked or sent.
+
+        Args:
+            told: Whether the application hears of each.
+        """
+        self._begin(now)
+        own = self._parts.identity.node_id
+        self._parts.view.begin_with(crowd)
+        for row in crowd.rows.values() if told else ():
+            if row.id != own:
+                self._parts.tell("member.joined", row)
+        self._parts.news.drop_line(own)
+        self._intake.settle(peer)
         self._rounds.arm(now)
 
     def greeting(self, newcomer: Sequence[Value], peer: NodeId, *, now: Seconds) -> list[Value]:

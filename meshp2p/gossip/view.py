@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from random import Random
 
@@ -14,6 +15,7 @@ from meshp2p.gossip.directory import Directory
 from meshp2p.gossip.member import Row
 from meshp2p.gossip.pool import Pool
 from meshp2p.gossip.record import Record
+from meshp2p.gossip.rows import Bucket, Crowd, Rows, with_id, without_id
 from meshp2p.ids import NodeId, Seconds
 from meshp2p.wire import limits
 
@@ -34,23 +36,25 @@ class View:
     hash: int = attrs.field(default=0, init=False)
     """The sum of all sums."""
     sums: Sums = attrs.field(factory=lambda: [0] * BUCKETS, init=False)
-    directory: Directory = attrs.field(factory=Directory, init=False)
     live: Pool = attrs.field(factory=Pool, init=False)
     dead: Pool = attrs.field(factory=Pool, init=False)
     left: Pool = attrs.field(factory=Pool, init=False)
-    _rows: dict[NodeId, Row] = attrs.field(factory=dict, init=False)
-    _buckets: list[dict[NodeId, Row]] = attrs.field(
-        factory=lambda: [{} for _ in range(BUCKETS)], init=False
-    )
+    directory: Directory = attrs.field(init=False)
+    _rows: Rows = attrs.field(factory=Rows, init=False)
+    _buckets: list[Bucket] = attrs.field(factory=lambda: [()] * BUCKETS, init=False)
     _lost: dict[NodeId, Row] = attrs.field(factory=dict, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """The directory looks at all rows when many come at once."""
+        self.directory = Directory(self._rows)
 
     def __len__(self) -> int:
         """How many members it lists, in whatever state."""
         return len(self._rows)
 
     def __iter__(self) -> Iterator[Row]:
-        """All members, in whatever state, this node included."""
-        return iter(self._rows.values())
+        """All members, in whatever state, this node included: to look at, not to change."""
+        return iter(self._rows)
 
     def get(self, node_id: bytes) -> Row | None:
         """The member's row; None for a stranger."""
@@ -61,15 +65,17 @@ class View:
         return self._lost.get(NodeId(node_id))
 
     def bucket(self, number: int) -> list[Row]:
-        """Members whose ids fall into one bucket, in whatever state."""
-        return list(self._buckets[number].values())
+        """Members whose ids fall into one bucket, in whatever state: to look at."""
+        return [self._rows.peek(node_id) for node_id in self._buckets[number]]
 
     def find(self, prefix: bytes) -> Row | None:
         """The member whose id begins so; None for a stranger, or if it is too short to tell."""
         if len(prefix) < digest.PREFIX_BYTES:
             return None
         bucket = self._buckets[digest.bucket_of(prefix)]
-        return next((row for row in bucket.values() if row.id.startswith(prefix)), None)
+        place = bisect_left(bucket, prefix)
+        found = place < len(bucket) and bucket[place].startswith(prefix)
+        return self._rows.get(bucket[place]) if found else None
 
     @property
     def population(self) -> int:
@@ -81,24 +87,45 @@ class View:
         if len(self._rows) >= limits.MAX_MEMBERS and not self._make_room():
             return False
         self._lost.pop(row.id, None)
-        self._rows[row.id] = self._buckets[digest.bucket_of(row.id)][row.id] = row
-        self._enter(row)
+        self._rows.put(row)
+        number = digest.bucket_of(row.id)
+        self._buckets[number] = with_id(self._buckets[number], row.id)
+        self._count(row, digest.hash_of(row))
+        self.directory.update(row)
+        if row.id != self.own_id:
+            self._pool(row).add(row.id)
         return True
+
+    def begin_with(self, crowd: Crowd) -> None:
+        """List all of a crowd; this node, which is one of them, is all that is listed so far."""
+        self._rows.begin_with(crowd)
+        self._buckets = list(crowd.buckets)
+        self.sums = list(crowd.sums)
+        self.hash = sum(crowd.sums) % digest.SUMS
+        self.live = Pool([node_id for node_id in crowd.rows if node_id != self.own_id])
+        self.directory.forget_all()
 
     def change(self, row: Row, *, record: Record | None = None, state: State | None = None) -> None:
         """Replace what a member said, or what is thought of it."""
-        self._exit(row)
+        pool, before = self._pool(row), digest.hash_of(row)
         row.record = record or row.record
         row.state = state or row.state
-        self._enter(row)
+        self._count(row, digest.hash_of(row) - before)
+        self.directory.update(row)
+        if row.id != self.own_id and self._pool(row) is not pool:
+            pool.discard(row.id)
+            self._pool(row).add(row.id)
 
     def forget(self, row: Row) -> None:
         """Take a departed member off the list: its lines have expired everywhere.
 
         Who died without leaving may only have been away: it is still tried now and then.
         """
-        self._exit(row)
-        del self._rows[row.id], self._buckets[digest.bucket_of(row.id)][row.id]
+        self._count(row, -digest.hash_of(row))
+        self._pool(row).discard(row.id)
+        self._rows.remove(row.id)
+        number = digest.bucket_of(row.id)
+        self._buckets[number] = without_id(self._buckets[number], row.id)
         self.directory.remove(row.id)
         if row.state == "dead":
             self._lost[row.id] = row
@@ -108,7 +135,7 @@ class View:
     def expired(self, unix: float, tolerance: Seconds, rng: Random, at_most: int) -> list[Row]:
         """Some of the departed whose lines nobody would believe any more."""
         drawn = [*self.dead.sample(rng, at_most), *self.left.sample(rng, at_most)]
-        rows = [self._rows[node_id] for node_id in drawn]
+        rows = [self._rows.peek(node_id) for node_id in drawn]
         return [row for row in rows if row.record.line.valid_until + tolerance < unix]
 
     def draw_lost(self, rng: Random) -> Row | None:
@@ -118,7 +145,7 @@ class View:
             return None
         drawn = rng.randrange(choices)
         if drawn < len(self.dead):
-            return self._rows[self.dead[drawn]]
+            return self._rows.get(self.dead[drawn])
         return list(self._lost.values())[drawn - len(self.dead)]
 
     @property
@@ -129,19 +156,9 @@ class View:
     def _make_room(self) -> bool:
         for pool in (self.left, self.dead):
             if pool:
-                self.forget(self._rows[pool[0]])
+                self.forget(self._rows.peek(pool[0]))
                 return True
         return False
-
-    def _enter(self, row: Row) -> None:
-        self._count(row, digest.hash_of(row))
-        self.directory.update(row)
-        if row.id != self.own_id:
-            self._pool(row).add(row.id)
-
-    def _exit(self, row: Row) -> None:
-        self._count(row, -digest.hash_of(row))
-        self._pool(row).discard(row.id)
 
     def _count(self, row: Row, amount: int) -> None:
         self.hash = (self.hash + amount) % digest.SUMS

@@ -3,30 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from meshp2p.gossip.member import Row
+from meshp2p.gossip.rows import Crowd
 from meshp2p.simulation.invariants.inside import swim_of
 
 if TYPE_CHECKING:
     from meshp2p.simulation.nodes import Node
     from meshp2p.simulation.world import World
 
-_SLICE: Final = 1_000
-"""Records handed over in one input."""
 
-
-def acquaint(world: World, nodes: Sequence[Node]) -> None:
+def acquaint(world: World, nodes: Sequence[Node], *, told: bool = True) -> None:
     """Let running nodes know each other at once, as if each had synced with all others.
 
-    Signatures and chains are checked as ever. Time passes until that is done; nothing is
-    sent for it, so nobody has sessions or round trips yet.
+    They hold one list in common until they have to do with each other. Nothing is sent for it
+    and no signature is checked: so nobody has sessions or round trips yet.
+
+    Args:
+        told: Whether agents hear of each other, as promised; ten thousand would hear of a
+            hundred million.
+
+    Raises:
+        ValueError: One of them is a guest.
     """
-    listed = [record for node in nodes for record in swim_of(node.engine).sync_payload()]
-    peer = nodes[0].id
+    now = world.now
+    rows = []
     for node in nodes:
-        swim = swim_of(node.engine)
-        for start in range(0, len(listed), _SLICE):
-            swim.merge_untrusted(listed[start : start + _SLICE], None, now=node.now)
-        swim.synced_with(nodes[1].id if node.id == peer else peer, now=node.now)
+        record = swim_of(node.engine).own_record()
+        if record is None:
+            raise ValueError(f"{node.name} is a guest, which is no member")
+        rows.append(Row(record=record, state="alive", joined_at=now, last_seen=now))
+    crowd = Crowd.of(rows)
+    for number, node in enumerate(nodes):
+        peer = nodes[number - 1]
+        swim_of(node.engine).begin_with(crowd, peer.id, told=told, now=node.now)
         node.process.after_input()
-    world.run_until_quiet(60.0)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshp2p.gossip.pool import Pool
-from meshp2p.gossip.probe import ProbeOrder, Probes
+from meshp2p.gossip.probe import Probes
 from meshp2p.ids import NodeId
 from meshp2p.wire import limits
 from tests.unit.gossip.people import id_of
@@ -19,22 +19,20 @@ def some_ids(count: int) -> list[NodeId]:
     return [NodeId(number.to_bytes(16, "big")) for number in range(count)]
 
 
-def order_of(ids: list[NodeId]) -> tuple[ProbeOrder, Pool]:
-    """A probe order in which all are live."""
-    order, live = ProbeOrder(), Pool()
+def pool_of(ids: list[NodeId]) -> Pool:
+    """All of them, none of whom has had its turn."""
+    pool = Pool()
     for node_id in ids:
-        order.add(node_id)
-        live.add(node_id)
-    return order, live
+        pool.add(node_id)
+    return pool
 
 
 @given(st.integers(1, 40), st.integers(0, 999))
 def test_nobody_waits_longer_than_two_rounds(members: int, seed: int) -> None:
     """Everybody is probed once per round, and again after at most 2n - 1 probes."""
     ids = some_ids(members)
-    order, live = order_of(ids)
-    rng = Random(seed)
-    drawn = [order.next(rng, live) for _ in range(4 * members)]
+    live, rng = pool_of(ids), Random(seed)
+    drawn = [live.next(rng) for _ in range(4 * members)]
 
     for start in range(0, 4 * members, members):
         assert set(drawn[start : start + members]) == set(ids)
@@ -45,33 +43,43 @@ def test_nobody_waits_longer_than_two_rounds(members: int, seed: int) -> None:
 
 def test_rounds_are_in_different_orders() -> None:
     """Nobody can foretell when it will be probed."""
-    order, live = order_of(some_ids(20))
-    rng = Random(1)
-    first = [order.next(rng, live) for _ in range(20)]
+    live, rng = pool_of(some_ids(20)), Random(1)
+    first = [live.next(rng) for _ in range(20)]
 
-    assert first != [order.next(rng, live) for _ in range(20)]
+    assert first != [live.next(rng) for _ in range(20)]
 
 
 def test_a_newcomer_is_probed_in_the_round_that_it_joined() -> None:
     """Whoever joins in the middle of a round does not wait for the next."""
-    order, live = order_of(some_ids(10))
-    rng = Random(2)
+    live, rng = pool_of(some_ids(10)), Random(2)
     for _ in range(5):
-        order.next(rng, live)
-    order.add(id_of("dave"))
+        live.next(rng)
     live.add(id_of("dave"))
 
-    assert id_of("dave") in [order.next(rng, live) for _ in range(6)]
+    assert id_of("dave") in [live.next(rng) for _ in range(6)]
+
+
+@given(st.integers(2, 20), st.data())
+def test_a_death_takes_nobody_elses_turn(members: int, data: st.DataObject) -> None:
+    """Whoever has not been asked in this round still will be, whoever is removed meanwhile."""
+    ids = some_ids(members)
+    live, rng = pool_of(ids), Random(members)
+    asked = {live.next(rng) for _ in range(data.draw(st.integers(0, members)))}
+    for node_id in data.draw(st.sets(st.sampled_from(ids), max_size=members - 1)):
+        live.discard(node_id)
+    waiting = set(live) - asked
+
+    assert {live.next(rng) for _ in range(len(waiting))} == waiting
 
 
 def test_the_search_ends_when_everybody_is_dead() -> None:
     """A node that is alone again does not search for ever."""
-    order, live = order_of(some_ids(10))
+    live = pool_of(some_ids(10))
     for node_id in some_ids(10):
         live.discard(node_id)
 
-    assert order.next(Random(3), live) is None
-    assert len(order) == 0
+    assert live.next(Random(3)) is None
+    assert len(live) == 0
 
 
 def test_a_late_answer_is_still_an_answer() -> None:
@@ -114,7 +122,10 @@ def test_a_pool_is_a_set_that_can_be_drawn_from(steps: list[tuple[bool, int]], s
     pool, model = Pool(), Counter[NodeId]()
     ids = some_ids(10)
     for adds, number in steps:
-        (pool.add if adds else pool.discard)(ids[number])
+        if not adds:
+            pool.discard(ids[number])
+        elif not model[ids[number]]:
+            pool.add(ids[number])
         model[ids[number]] = int(adds)
     held = {node_id for node_id, there in model.items() if there}
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from meshp2p.events import CapabilityInfo, State
 from meshp2p.gossip.member import Row
 from meshp2p.gossip.record import DRAINING, Record
+from meshp2p.gossip.rows import Crowd
 from meshp2p.gossip.timers import Timers
 from meshp2p.gossip.view import View
 from meshp2p.ids import NodeId
@@ -117,6 +118,55 @@ def test_the_departed_are_forgotten_when_their_lines_expire() -> None:
     assert view.hash == view_of(row_of(RECORDS[2])).hash
     assert view.draw_lost(Random(1)) is dead
     assert view.lost(left.id) is None
+
+
+CROWD = [row_of(one) for one in RECORDS]
+STEPS = st.lists(st.tuples(st.integers(0, 4), st.sampled_from(["look", "dead", "alive", "gone"])))
+
+
+@given(STEPS)
+def test_a_list_held_in_common_is_everybodys_own(steps: list[tuple[int, str]]) -> None:
+    """Whatever one node learns of members that many know, the others keep their own opinion."""
+    crowd = Crowd.of(CROWD)
+    shared, others, own = view_of(), view_of(), view_of(*(row_of(one) for one in RECORDS))
+    shared.begin_with(crowd)
+    others.begin_with(crowd)
+    for number, step in steps:
+        for view in (shared, own):
+            row = view.get(RECORDS[number].line.node_id)
+            if row is None:
+                continue
+            if step == "gone":
+                view.forget(row)
+            elif step != "look":
+                row.rtt = 0.1
+                view.change(row, state="dead" if step == "dead" else "alive")
+
+    assert told(shared) == told(own)
+    assert told(others) == told(view_of(*(row_of(one) for one in RECORDS)))
+    assert all(row.state == "alive" and row.rtt is None for row in CROWD)
+
+
+def told(view: View) -> list[object]:
+    """All that a view answers, in no particular order."""
+    members = sorted((row.id, row.state, row.rtt or 0.0) for row in view)
+    buckets = [sorted(row.id for row in view.bucket(number)) for number in range(128)]
+    found = sorted(view.directory.find("code.review"))
+    return [members, buckets, found, view.hash, view.sums, sorted(view.live), len(view)]
+
+
+def test_one_of_a_crowd_keeps_its_own_row() -> None:
+    """This node is one of those that all know, and does not probe itself."""
+    view = View(RECORDS[0].line.node_id)
+    mine = row_of(RECORDS[0])
+    view.add(mine)
+    view.begin_with(Crowd.of(CROWD))
+
+    assert view.get(mine.id) is mine
+    assert mine.id not in view.live
+    assert len(view) == len(list(view)) == 5
+    assert view.population == 5
+    assert [row.id for row in view].count(mine.id) == 1
 
 
 def test_lost_members_have_a_limit() -> None:
