@@ -1,26 +1,35 @@
-"""`members("x.*")` among 10,000: no message, no walk over all. Medians, and the worst of 100.
+"""One node among 10,000: what it takes to learn of them all, to hold them, and to ask for some.
 
 python -m benchmarks.members [--members 10000]
+
+The members' records are truly signed, and checked as they are in a join. `members("x.*")` sends
+no message and does not walk over all; medians, and the worst of 100.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import statistics
 import time
 from collections.abc import Callable
 from typing import Final
 
+import attrs
+
+from benchmarks.simulation import resident
+from meshp2p.config import lan
 from meshp2p.engine import Engine
 from meshp2p.events import CapabilityInfo, Member
 from meshp2p.gossip.member import Row
 from meshp2p.gossip.record import UP, Body, Record, VersionLine, body_hash
 from meshp2p.gossip.wanted import Wanted
-from meshp2p.identity.keys import node_id_of
+from meshp2p.identity.keys import OpenSSL, node_id_of
 from meshp2p.ids import Address, NodeId
 from meshp2p.simulation import World
 from meshp2p.simulation.cheap import CheapCrypto
 from meshp2p.simulation.invariants import inside
+from meshp2p.simulation.nodes import Node as SimulatedNode
 
 _CRYPTO: Final = CheapCrypto()
 _GROUPS: Final = {1: "lone", 10: "few", 100: "some", 1_000: "many"}
@@ -70,6 +79,53 @@ def engine_with(members: int) -> Engine:
     return alice.engine
 
 
+@attrs.frozen
+class Learnt:
+    """What a join of so many costs the newcomer, without the network.
+
+    Args:
+        cpu: Seconds of process time until all signatures are checked.
+        slowest: Seconds of the longest input: so long an answer to a probe may wait.
+        memory: Bytes that one member takes.
+    """
+
+    members: int
+    cpu: float
+    slowest: float
+    memory: float
+
+
+def learn(members: int) -> Learnt:
+    """Hand a newcomer the signed records of so many others."""
+    world = World(1, lan(), crypto=OpenSSL())
+    names = [f"agent-{number}" for number in range(members)]
+    records = [_record_of(world.start(name, seeds=())) for name in names]
+    alice = world.start("alice", seeds=()).engine
+    world.crash(world["alice"])
+    swim, now = inside.swim_of(alice), world.now
+    gc.collect()
+    before, began, times = resident(), time.process_time(), [0.0]
+    # Each in bytes of its own, as the network brings them.
+    swim.merge_untrusted(
+        [[bytes(bytearray(each)) for each in one] for one in records], None, now=now
+    )
+    while len(inside.view_of(alice)) <= members:
+        now, start = swim.next_deadline(), time.process_time()
+        swim.receive_deadline(now=now)
+        swim.outputs()
+        times.append(time.process_time() - start)
+    took = time.process_time() - began
+    gc.collect()
+    return Learnt(members, took, max(times), (resident() - before) / members)
+
+
+def _record_of(node: SimulatedNode) -> list[bytes]:
+    record = inside.swim_of(node.engine).own_record()
+    if record is None:
+        raise AssertionError("not a guest")
+    return record.wire()
+
+
 def microseconds(ask: Callable[[], list[Member]]) -> list[float]:
     """How long one question takes, of process time, in each of many rounds."""
     times = []
@@ -86,9 +142,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--members", type=int, default=10_000)
     count = parser.parse_args().members
-    began = time.process_time()
+    learnt = learn(count)
+    print(
+        f"{learnt.members} signed records learnt in {learnt.cpu:.1f} s of CPU"
+        f" ({learnt.cpu / count * 1e3:.2f} ms each), the longest slice"
+        f" {learnt.slowest * 1e3:.1f} ms; {learnt.memory / 1024:.1f} KiB each"
+    )
     engine = engine_with(count)
-    print(f"{count} members listed in {time.process_time() - began:.1f} s of CPU")
     print(f"{'question':<32}{'answers':>8}{'median us':>12}{'worst us':>12}")
     questions = {f'members("{name}.*")': Wanted(pattern=f"{name}.*") for name in _GROUPS.values()}
     questions['members("few.a")'] = Wanted(pattern="few.a")
