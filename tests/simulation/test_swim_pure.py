@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import statistics
 from random import Random
 
 import pytest
@@ -79,12 +81,21 @@ def test_a_crashed_member_is_dead_to_all() -> None:
 
 def test_a_killed_process_is_dead_to_all_at_once() -> None:
     """Where the machine still answers for the dead process, nobody waits for timeouts."""
-    world = SwimWorld(5, config=loopback())
-    *others, bob = world.join(*CROWD[:20])
-    world.run_for(5)
-    world.crash(bob, refuses=True)
+    took = []
+    for seed in range(9):
+        world = SwimWorld(seed, config=loopback())
+        *others, bob = world.join(*CROWD[:20])
+        world.run_for(5)
+        world.crash(bob, refuses=True)
+        dead_to_all = functools.partial(_dead_to, others, bob)
+        took.append(world.run_until(dead_to_all))
 
-    assert world.run_until(lambda: all(one.sees(bob) == "dead" for one in others)) < 1.0
+    assert statistics.median(took) < 1.0
+    assert max(took) < 3.0  # who asks last hears it from others
+
+
+def _dead_to(others: list[Person], bob: Person) -> bool:
+    return all(one.sees(bob) == "dead" for one in others)
 
 
 def test_a_slow_member_is_not_declared_dead() -> None:
