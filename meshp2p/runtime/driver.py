@@ -268,6 +268,6 @@ class Driver:
         self._unflushed = 0
         self._streams.write_dirty()
         due = self.engine.next_deadline()
-        if due < self._armed_for:
+        if due != self._armed_for:
             self._armed_for = due
             self._alarm.move(due)

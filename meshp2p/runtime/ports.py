@@ -17,13 +17,13 @@ T = TypeVar("T")
 
 
 class AlarmPort(Protocol):
-    """What wakes one task at a moment that may come closer meanwhile."""
+    """What wakes one task at a moment that may change meanwhile."""
 
     async def wait_until(self, moment: Seconds) -> None:
         """Until then, or sooner; who waits looks at the clock. Infinity means: until moved."""
 
     def move(self, moment: Seconds) -> None:
-        """Whoever waits wakes at this earlier moment instead; without anybody, nothing."""
+        """Whoever waits wakes at this moment instead; without anybody, nothing."""
 
 
 class ClockPort(Protocol):

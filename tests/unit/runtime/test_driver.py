@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import resource
 import socket
 from collections.abc import Iterator
@@ -50,6 +51,8 @@ class Script:
         self.closed: list[tuple[StreamId, str]] = []
         self.heard_of_end = trio.Event()
         self.resolved = trio.Event()
+        self.due = math.inf
+        self.woken: list[float] = []
 
     def want(self, *effects: Effect) -> None:
         """Ask for these next."""
@@ -61,8 +64,13 @@ class Script:
         return wanted
 
     def next_deadline(self) -> float:
-        """Never."""
-        return float("inf")
+        """As told."""
+        return self.due
+
+    def receive_deadline(self, *, now: float) -> None:
+        """Whatever was due is done."""
+        self.woken.append(round(now, 3))
+        self.due = math.inf
 
     def begin(self, *_: object, **__: object) -> None:
         """As an engine."""
@@ -340,3 +348,22 @@ def test_a_name_is_unknown_while_looking_it_up_fails() -> None:
             nursery.cancel_scope.cancel()
 
     trio.run(main)
+
+
+def test_who_has_its_answer_is_not_woken_to_miss_it() -> None:
+    """A deadline that is put off costs an idle node no look at anything."""
+    clock = trio.testing.MockClock(autojump_threshold=0)
+
+    async def main() -> list[float]:
+        script = Script()
+        driver, began = driver_of(script), trio.current_time()
+        async with trio.open_nursery() as nursery:
+            await nursery.start(driver.run)
+            for later in (1.0, 5.0, 3.0, 4.0):
+                script.due = began + later
+                driver.perform_effects()
+            await trio.sleep(10.0)
+            nursery.cancel_scope.cancel()
+        return [moment - began for moment in script.woken]
+
+    assert trio.run(main, clock=clock) == [4.0]
