@@ -15,6 +15,7 @@ from meshp2p.consensus.envelope import FORMAT, HASH_BYTES
 from meshp2p.consensus.envelope import sign as sign_statement
 from meshp2p.consensus.epochs import AWARDS
 from meshp2p.effects import Invoke, Persist, Record, SendDatagram
+from meshp2p.errors import DeadlineExceeded
 from meshp2p.events import CallFinished, CapabilityInfo, Cut
 from meshp2p.gossip.accusation import DOMAIN, TIMEOUT, Accusation
 from meshp2p.gossip.record import VersionLine, body_hash
@@ -298,6 +299,15 @@ def _runs_a_key_twice(scene: Scene) -> None:
         scene.ask_for(scene.alice, invoke)
 
 
+def _denies_that_it_ran(scene: Scene) -> None:
+    with scene.world.cut(scene.bob, scene.alice, both=False):
+        call = scene.alice.call("@bob/charge", 7)
+        scene.world.run_for(0.1)
+        scene.announce(
+            scene.alice, CallFinished(call.number, error=DeadlineExceeded("@bob/charge", 0.1))
+        )
+
+
 def _works_for_the_gone(scene: Scene) -> None:
     scene.begin(scene.alice, _ran(scene, "charge", left=1.0))
     scene.begin(scene.carol, _ran(scene, "add", left=5.0, hops=2))
@@ -350,6 +360,11 @@ def _adds_up_wrongly(scene: Scene) -> None:
     look_at_rest(scene.watched)
 
 
+def _does_not_find_what_is_there(scene: Scene) -> None:
+    inside.view_of(scene.alice.engine).directory.remove(scene.bob.id)
+    look_at_rest(scene.watched)
+
+
 def _is_of_no_use(scene: Scene) -> None:
     scene.bob.engine.listen(listens=False)
     look_at_rest(scene.watched)
@@ -387,6 +402,7 @@ BREAKS: list[tuple[str, Callable[[Scene], None]]] = [
     ("A6", _runs_twice_with_a_token),
     ("at-most-once", _runs_twice),
     ("once-per-key", _runs_a_key_twice),
+    ("doubt", _denies_that_it_ran),
     ("deadline", _works_for_the_gone),
     ("ends-once", _ends_twice),
     ("ends-once", _ends_in_no_known_way),
@@ -396,5 +412,6 @@ BREAKS: list[tuple[str, Callable[[Scene], None]]] = [
     ("V5", _decides_twice),
     ("L1", _stays_apart),
     ("L1", _adds_up_wrongly),
+    ("L1", _does_not_find_what_is_there),
     ("useful", _is_of_no_use),
 ]

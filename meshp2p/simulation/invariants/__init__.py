@@ -55,6 +55,7 @@ from meshp2p.simulation.invariants.work import (
     CurrentResult,
     DeadlinesGoDown,
     EndsOnce,
+    HonestDoubt,
     OncePerKey,
     OneRunPerToken,
 )
@@ -89,6 +90,7 @@ _ALL: Final[tuple[type[Invariant], ...]] = (
     Verifies,
     AtMostOnce,
     OncePerKey,
+    HonestDoubt,
     DeadlinesGoDown,
     EndsOnce,
     ViewsAgree,

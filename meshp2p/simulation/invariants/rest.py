@@ -69,6 +69,21 @@ class ViewsAgree(Invariant):
         if live != len(view.live):
             text = f"{node.name} counts {len(view.live)} others alive and lists {live}"
             self.violate(text, node.name)
+        self._finds_all(node, rows)
+
+    def _finds_all(self, node: Node, rows: list[Row]) -> None:
+        """The index of capabilities says what the records of those who are there say."""
+        directory = inside.view_of(node.engine).directory
+        announced: defaultdict[str, set[NodeId]] = defaultdict(set)
+        for row in rows:
+            for capability in row.record.body.capabilities if row.is_live else ():
+                announced[capability.name].add(row.id)
+        found = {name: set(directory.announcing(name)) for name in directory.capabilities()}
+        for name in sorted({*announced, *found}):
+            if announced.get(name) != found.get(name):
+                there, seen = announced.get(name, set()), found.get(name, set())
+                text = f"{node.name} finds {self._names(seen)} for {name!r}, announced by "
+                self.violate(text + self._names(there), node.name)
 
 
 class CallsWork(Invariant):

@@ -105,6 +105,35 @@ class OncePerKey(Invariant):
                 run.cut_short = True
 
 
+class HonestDoubt(Invariant):
+    """Errors: `maybe_executed` is False only if nothing was begun for this call."""
+
+    name = "doubt"
+    promise = "An error that says that a call did not run is right: it is safe to try again."
+
+    def __init__(self, lookout: Lookout) -> None:
+        """No handler has begun."""
+        super().__init__(lookout)
+        self._ran: dict[tuple[str, int, int], str] = {}
+        self.world.on_running.append(self._handler_begins)
+        lookout.hear(CallFinished, self._finished)
+
+    def _handler_begins(self, node: Node, job: Ran) -> None:
+        caller = self.lookout.node_of(job.caller)
+        asks_itself = job.token or job.method.startswith("?")  # of auctions and votes: no call
+        if caller is None or not caller.is_running or asks_itself:
+            return
+        for request in inside.open_requests_of(caller.engine):
+            if request.head.call_id == job.call_id:
+                self._ran[caller.name, caller.life, request.number] = node.name
+
+    def _finished(self, outlook: Outlook, event: CallFinished) -> None:
+        where = self._ran.pop((outlook.name, outlook.life, event.number), None)
+        if where is not None and getattr(event.error, "maybe_executed", True) is False:
+            text = f"{outlook.name} was told {event.error!s:.80}, though {where} had begun"
+            self.violate(text, outlook.name, where)
+
+
 class DeadlinesGoDown(Invariant):
     """Deadlines cross the wire: a call made by a handler ends no later than its cause."""
 
