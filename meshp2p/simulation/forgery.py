@@ -16,14 +16,19 @@ from meshp2p.gossip.accusation import REFUSED, RESET, TIMEOUT, Accusation
 from meshp2p.gossip.fields import MAX_EPOCH
 from meshp2p.gossip.messages import LineItem, RecordItem, SuspicionItem
 from meshp2p.gossip.record import DRAINING, LEFT, UP, Body, Record, VersionLine, body_hash
+from meshp2p.identity.block import DOMAIN
+from meshp2p.identity.credential import pack_chain, parse_chain_untrusted
 from meshp2p.identity.keys import KEY_BYTES, SIGNATURE_BYTES, Crypto, node_id_of
 from meshp2p.identity.node import NodeIdentity
+from meshp2p.wire import codec
 from meshp2p.wire.codec import Value
 
 _T = TypeVar("_T")
 _Version: TypeAlias = tuple[int, int]
 
 _DAY: Final = 86_400
+_SUBJECT: Final = 4
+"""Where a block names the key that it is about; see `Block`."""
 _VALID: Final = 3_600
 """Seconds for which a line is usually good."""
 _MOSTLY: Final = 0.7
@@ -51,7 +56,7 @@ class Forger:
 
     def item(self) -> list[Value]:
         """Something false, as an item of a membership datagram."""
-        kinds = [self.line, self.line, self.record, self.accusation, self.own_word]
+        kinds = [self.line, self.line, self.record, self.stranger, self.accusation, self.own_word]
         return self.rng.choice(kinds)() if self.others else self.own_word()
 
     def line(self) -> list[Value]:
@@ -94,10 +99,13 @@ class Forger:
                 self._claim(attrs.evolve(own.body, role="deploy")),
                 self._claim(attrs.evolve(own.body, namespace="elsewhere")),
                 self._claim(attrs.evolve(own.body, handle=other.body.handle)),
-                self._stranger(),
             ]
         )
         return RecordItem(line, body, chain).wire()
+
+    def stranger(self) -> list[Value]:
+        """Somebody who does not exist."""
+        return RecordItem(*self._stranger()).wire()
 
     # --- parts -----------------------------------------------------------------------
 
@@ -138,7 +146,7 @@ class Forger:
         return self._signed(self.own, body_hash(raw), UP), raw, self.own.chain
 
     def _stranger(self) -> tuple[bytes, bytes, bytes]:
-        """Somebody who does not exist and signs for itself, without a chain of its own."""
+        """Somebody who does not exist and signs for itself, with a chain that nobody issued."""
         private = self.rng.randbytes(KEY_BYTES)
         public = self.crypto.signing_public(private)
         body = attrs.evolve(self.own.body, node_key=public, handle="mallory").encode()
@@ -153,7 +161,17 @@ class Forger:
             state=UP,
             valid_until=int(self.unix) + _VALID,
         )
-        return said.raw, body, self.rng.choice([self.own, *self.others]).chain
+        borrowed = self.rng.choice([self.own, *self.others]).chain
+        chain = self.rng.choice([borrowed, self._self_issued(private)])
+        return said.raw, body, chain
+
+    def _self_issued(self, private: bytes) -> bytes:
+        """Its own chain for another key, that key's signature in place of the root's."""
+        above, *_ = parse_chain_untrusted(self.own.chain)
+        fields = codec.unpack_list_untrusted(above.wire[:-SIGNATURE_BYTES], at_least=_SUBJECT + 1)
+        fields[_SUBJECT] = self.crypto.signing_public(private)
+        payload = codec.pack(fields)
+        return pack_chain([payload + self.crypto.sign(private, DOMAIN + payload)])
 
     def _under_another(self, signed: bytes, old: bytes) -> bytes:
         """The same words, signed by the forger, by nobody, by chance, or long ago."""

@@ -23,7 +23,7 @@ from meshp2p.gossip.suspicion import Suspicion
 from meshp2p.identity.keys import SIGNATURE_BYTES
 from meshp2p.ids import NodeId
 from meshp2p.messaging.requests import make_head
-from meshp2p.simulation import Node
+from meshp2p.simulation import Node, World
 from meshp2p.simulation.cheap import CheapCrypto
 from meshp2p.simulation.handlers import Ran
 from meshp2p.simulation.invariants import inside, look_at_rest
@@ -61,6 +61,14 @@ def _believes_a_forgery(scene: Scene) -> None:
     record = scene.row(scene.alice, scene.bob).record
     forged = attrs.evolve(record.line, raw=record.line.raw[:-1] + b"?")
     scene.believe(scene.alice, scene.bob, record=attrs.evolve(record, line=forged))
+
+
+def _believes_a_credential_that_nobody_issued(scene: Scene) -> None:
+    stranger = World(seed=8)  # of another mesh, whose name and members' names are the same
+    (bob,) = stranger.join("bob")
+    chain = bob.identity.chain
+    record = scene.row(scene.alice, scene.bob).record
+    scene.believe(scene.alice, scene.bob, record=attrs.evolve(record, chain=chain))
 
 
 def _says_two_things(scene: Scene) -> None:
@@ -375,6 +383,7 @@ BREAKS: list[tuple[str, Callable[[Scene], None]]] = [
     ("I1", _forgets_a_tombstone),
     ("I2", _raises_the_dead),
     ("I3", _believes_a_forgery),
+    ("I3", _believes_a_credential_that_nobody_issued),
     ("I4", _says_two_things),
     ("I5", _buries_the_living),
     ("refutes", _does_not_object),

@@ -5,7 +5,9 @@ from __future__ import annotations
 from meshp2p.errors import WireError
 from meshp2p.gossip.accusation import Accusation
 from meshp2p.gossip.record import Record, VersionLine, body_hash
-from meshp2p.identity.keys import node_id_of
+from meshp2p.identity.block import DOMAIN
+from meshp2p.identity.credential import parse_chain_untrusted
+from meshp2p.identity.keys import SIGNATURE_BYTES, node_id_of
 from meshp2p.ids import NodeId
 from meshp2p.simulation.invariants import inside
 from meshp2p.simulation.invariants.invariant import Invariant
@@ -90,7 +92,7 @@ class OwnersSpeak(RowInvariant):
         """Trust nothing that was not looked at."""
         super().__init__(lookout)
         self._crypto = silent(lookout.world.crypto)
-        self._proved: set[tuple[bytes, bytes]] = set()
+        self._proved: set[tuple[bytes, bytes, bytes]] = set()
 
     def row(
         self, outlook: Outlook, member: NodeId, before: Glimpse | None, after: Glimpse | None
@@ -99,7 +101,7 @@ class OwnersSpeak(RowInvariant):
         if after is None or (before is not None and before.record is after.record):
             return
         record = after.record
-        known = (record.line.raw, record.body_raw)
+        known = (record.line.raw, record.body_raw, record.chain)
         if known in self._proved:
             return
         wrong = self._what_is_wrong(outlook, member, record)
@@ -118,7 +120,18 @@ class OwnersSpeak(RowInvariant):
             return "its owner did not sign it"
         if record.credential.node_key != body.node_key:
             return "its credential is somebody else's"
+        if not self._is_issued(outlook.node.keys.root_public, record.chain):
+            return "the mesh did not issue its credential"
         return ""
+
+    def _is_issued(self, issuer: bytes, chain: bytes) -> bool:
+        """Whether each block bears the signature of the one above it, the first of the root."""
+        for block in parse_chain_untrusted(chain):
+            payload, signature = block.wire[:-SIGNATURE_BYTES], block.wire[-SIGNATURE_BYTES:]
+            if not self._crypto.verify(issuer, DOMAIN + payload, signature):
+                return False
+            issuer = block.subject
+        return True
 
 
 class OneBody(RowInvariant):
