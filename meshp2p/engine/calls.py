@@ -343,10 +343,9 @@ class Calls:
 
     def next_deadline(self) -> Seconds:
         """When `receive_deadline` has something to do."""
-        soonest = self._deadlines.next()
-        for request in self._homeless:
-            soonest = min(soonest, request.wait_until)
-        return soonest
+        if not self._homeless:
+            return self._deadlines.soonest
+        return min(self._deadlines.soonest, *(each.wait_until for each in self._homeless))
 
     def receive_deadline(self, *, now: Seconds) -> None:
         """Fail what is due, and tell the callee to stop."""

@@ -225,7 +225,7 @@ class Coordination:
 
     def next_deadline(self) -> Seconds:
         """When `receive_deadline` has something to do."""
-        closing, thinking = self._participant.next_deadline(), self._thinking.next()
+        closing, thinking = self._participant.next_deadline(), self._thinking.soonest
         return min(thinking, closing)
 
     def receive_deadline(self, *, now: Seconds) -> None:

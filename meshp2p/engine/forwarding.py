@@ -73,7 +73,7 @@ class Forwarding:
 
     def next_deadline(self) -> Seconds:
         """When `receive_deadline` has something to do."""
-        return self._deadlines.next()
+        return self._deadlines.soonest
 
     def receive_deadline(self, *, now: Seconds) -> None:
         """Tell whoever asked that we hear it, though the target does not answer."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import operator
 from collections import deque
 from collections.abc import Callable
+from math import inf
 from typing import Final
 
 from meshp2p.effects import CloseStream, OpenStream, StreamId, StreamReady
@@ -432,9 +433,11 @@ class Links:
 
     def next_deadline(self) -> Seconds:
         """When `receive_deadline` has something to do."""
+        if not self._links:
+            return inf
         if self.held.is_too_much:
             return self._core.now  # not while answering, which may be in the midst of anything
-        soonest = min(self._next_sweep, self._next_look) if self._links else float("inf")
+        soonest = min(self._next_sweep, self._next_look)
         for link in self._unproved.links.values():
             soonest = min(soonest, link.deadline)
         for link in self._leaving.values():

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from math import inf
 from typing import Final
 
 from meshp2p.config import Config
@@ -100,7 +99,6 @@ class Engine(Survey):
     def next_deadline(self) -> Seconds:
         """When `receive_deadline` must be called, on the monotonic clock."""
         watching = self._watching
-        waited = watching.waits.next_deadline() if watching.waits.open else inf
         return min(
             self._swim.next_deadline(),
             self._endpoint.next_deadline(),
@@ -113,8 +111,8 @@ class Engine(Survey):
             self._membership.forwarding.next_deadline(),
             self._membership.reaching.next_deadline(),
             watching.cuts.ends,
+            watching.waits.next_deadline(),
             self._governor.due,
-            waited,
         )
 
     # --- in: time, datagrams, streams, disk, handlers --------------------------
@@ -133,8 +131,9 @@ class Engine(Survey):
         self._membership.forwarding.receive_deadline(now=now)
         self._membership.reaching.receive_deadline(now=now)
         self._membership.drain(now)
-        if now >= self._watching.cuts.ends or self._watching.waits.open:
-            self._watching.receive_deadline(now=now)
+        watching = self._watching
+        if now >= watching.cuts.ends or now >= watching.waits.next_deadline():
+            watching.receive_deadline(now=now)
         if now >= self._governor.due:
             for stream in self._governor.released(now):
                 self._core.emit(StreamReady(stream))

@@ -108,7 +108,7 @@ class Reaching:
 
     def next_deadline(self) -> Seconds:
         """When `receive_deadline` has something to do."""
-        return self._deadlines.next()
+        return self._deadlines.soonest
 
     def receive_deadline(self, *, now: Seconds) -> None:
         """Give up questions that nobody answers."""

@@ -272,7 +272,7 @@ class Syncing:
 
     def next_deadline(self) -> Seconds:
         """When `receive_deadline` has something to do."""
-        return self._deadlines.next()
+        return self._deadlines.soonest
 
     def receive_deadline(self, *, now: Seconds) -> None:
         """Give up questions that nobody answers."""

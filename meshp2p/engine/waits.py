@@ -68,7 +68,7 @@ class Waits:
 
     def next_deadline(self) -> Seconds:
         """When somebody has waited long enough."""
-        return self._deadlines.next()
+        return self._deadlines.soonest
 
     def receive_deadline(self, *, now: Seconds) -> None:
         """Tell those whose time is over what is there instead."""

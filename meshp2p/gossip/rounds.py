@@ -79,7 +79,7 @@ class Rounds:
 
     def perform(self, now: Seconds) -> None:
         """Do all that is due; what is planned afterwards is later than `now`."""
-        while self._parts.timers.next() <= now:
+        while self._parts.timers.soonest <= now:
             while (key := self._parts.timers.pop_due(now)) is not None:
                 self._due(key, now)
             self.arm(now)

@@ -362,7 +362,7 @@ class Swim(Census):
 
     def next_deadline(self) -> Seconds:
         """When `receive_deadline` is wanted; `inf` if nothing is planned."""
-        return self._parts.timers.next()
+        return self._parts.timers.soonest
 
     def outputs(self) -> list[Output]:
         """What is asked of the engine since the last call, in order."""
@@ -374,7 +374,7 @@ class Swim(Census):
         """Count anew, and notice whether this node itself was late."""
         self._admission.begin_input()
         self._parts.evidence.now = now
-        due = self._parts.timers.next()
+        due = self._parts.timers.soonest
         if now - due > self._parts.config.ack_timeout / 2 and due != self._forgiven:
             self._forgiven = due
             self._parts.evidence.stalled(now - due)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from math import inf
 from typing import Final
 
 from meshp2p.ids import Seconds
@@ -15,12 +16,19 @@ class Deadlines:
 
     A settled number leaves a stale entry in the heap. Stale entries are swept when
     they are the larger half, so memory follows what is open, not what has been.
+
+    Attributes:
+        soonest: When the soonest is due; infinity if none is. For reading: it is asked
+            after every input of a node.
     """
+
+    __slots__ = ("_due", "_heap", "soonest")
 
     def __init__(self) -> None:
         """Nothing is due."""
         self._due: dict[int, Seconds] = {}
         self._heap: list[tuple[Seconds, int]] = []
+        self.soonest: Seconds = inf
 
     def set(self, number: int, due: Seconds) -> None:
         """Make `number` due at `due`, instead of before."""
@@ -29,23 +37,26 @@ class Deadlines:
         if len(self._heap) > 2 * len(self._due) + _SLACK:
             self._heap = [(due, number) for number, due in self._due.items()]
             heapq.heapify(self._heap)
+        self._look()
 
     def discard(self, number: int) -> None:
         """It is settled."""
-        self._due.pop(number, None)
-
-    def next(self) -> Seconds:
-        """When the soonest is due; infinity if none is."""
-        heap = self._heap
-        while heap and self._due.get(heap[0][1]) != heap[0][0]:
-            heapq.heappop(heap)
-        return heap[0][0] if heap else float("inf")
+        if self._due.pop(number, inf) <= self.soonest:
+            self._look()
 
     def pop_due(self, now: Seconds) -> list[int]:
         """Take out all that are due, soonest first."""
         due: list[int] = []
-        while self.next() <= now:
+        while self.soonest <= now:
             _, number = heapq.heappop(self._heap)
             del self._due[number]
             due.append(number)
+            self._look()
         return due
+
+    def _look(self) -> None:
+        """Find the soonest again; what is settled leaves the top of the heap."""
+        heap, due = self._heap, self._due
+        while heap and due.get(heap[0][1]) != heap[0][0]:
+            heapq.heappop(heap)
+        self.soonest = heap[0][0] if heap else inf

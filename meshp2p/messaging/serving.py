@@ -315,7 +315,7 @@ class Serving:
 
     def next_deadline(self) -> Seconds:
         """When `receive_deadline` has something to do."""
-        return self._deadlines.next()
+        return self._deadlines.soonest
 
     def receive_deadline(self, *, now: Seconds) -> None:
         """Answer what is due, and tell its handler to stop.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import random
 from collections import deque
+from math import inf
 
 import attrs
 
@@ -58,6 +59,13 @@ class Endpoint:
         self._answers = Answers()
         self._copies = Copies()
         self._confirmations: dict[int, Confirmation] = {}
+        self._under_way = (
+            self._attempts,
+            self._confirmations,
+            self._sessions.unconfirmed,
+            self._answers.by_index,
+        )
+        """All that a deadline may come of; nearly always empty."""
         self._waiting: dict[NodeId, deque[bytes]] = {}
         self._outbox: list[tuple[Path, NodeId | None, bytes]] = []
         # Twice what an initiator needs for all its tries.
@@ -349,19 +357,22 @@ class Endpoint:
 
     def next_deadline(self) -> Seconds:
         """When `receive_deadline` has something to do."""
-        soonest = float("inf")
+        if not any(self._under_way):
+            return inf
+        soonest = inf
         for begun in self._attempts.values():
             soonest = min(soonest, begun.next_try)
         for confirmation in self._confirmations.values():
             soonest = min(soonest, confirmation.next_try)
-        if self._answers or self._sessions.has_unconfirmed:
-            for half_made in (self._answers.oldest(), self._sessions.oldest_unconfirmed()):
-                if half_made is not None:
-                    soonest = min(soonest, half_made.created_at + self._half_made_life)
+        for half_made in (self._answers.oldest(), self._sessions.oldest_unconfirmed()):
+            if half_made is not None:
+                soonest = min(soonest, half_made.created_at + self._half_made_life)
         return soonest
 
     def receive_deadline(self, *, now: Seconds) -> None:
         """Try unanswered handshakes again, give up old ones."""
+        if not any(self._under_way):
+            return
         for begun in [b for b in self._attempts.values() if b.next_try <= now]:
             if begun.tries >= self._config.handshake_tries:
                 self._drop_attempt(begun)

@@ -204,7 +204,7 @@ class Lookout:
                 told(outlook)
         elif now - outlook.last > outlook.ack_timeout:
             _notice_lag(outlook, now)
-        outlook.last, outlook.due = now, outlook.timers.next()
+        outlook.last, outlook.due = now, outlook.timers.soonest
         if outlook.changed or outlook.view.hash != outlook.hash:
             self._read_again(outlook)
         for told in tuple(self.on_input):
