@@ -63,6 +63,10 @@ class Dissemination:
         """How many items still have to be sent."""
         return sum(map(len, self._lanes))
 
+    def __bool__(self) -> bool:
+        """Whether anything still has to be sent."""
+        return any(self._lanes)
+
     def put_line(self, record: Record, *, refutes: bool = False, new_body: bool = False) -> None:
         """Spread a line; with body and chain if they are new and a datagram can hold them."""
         subject = record.line.node_id

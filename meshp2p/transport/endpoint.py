@@ -10,7 +10,9 @@ from __future__ import annotations
 import copy
 import random
 from collections import deque
+from collections.abc import Callable
 from math import inf
+from typing import NamedTuple
 
 import attrs
 
@@ -36,8 +38,7 @@ class Route:
     static: bytes | None
 
 
-@attrs.frozen
-class Received:
+class Received(NamedTuple):
     """An authentic datagram's plaintext and sender."""
 
     peer: NodeId
@@ -95,13 +96,14 @@ class Endpoint:
         peer: NodeId,
         plaintext: bytes,
         *,
-        route: Route,
+        route: Callable[[NodeId], Route],
         now: Seconds,
         via: NodeId | None = None,
     ) -> None:
         """Seal and send; without a session, a handshake goes first and this waits.
 
         Args:
+            route: Asked only where the session does not know the way itself.
             via: Go through this member, because the peer does not answer directly. A
                 handshake under way is tried through it as well. A session may be one
                 that the peer has lost (it keeps so many only): then a new one is begun
@@ -110,28 +112,24 @@ class Endpoint:
         session = self._sessions.current(peer)
         helper = None if via is None else Via(via)
         if session is None:
-            if self._initiate(peer, route, helper, now):
+            if self._initiate(peer, route(peer), helper, now):
                 self._wait(peer, plaintext)
             return
         if helper is not None:
-            if self._initiate(peer, route, None, now):
+            if self._initiate(peer, route(peer), None, now):
                 self._wait(peer, plaintext)
         elif now - session.created_at > self.rekey_after:
-            self._initiate(peer, route, None, now)
-        path = helper or self._direct(session, route)
+            self._initiate(peer, route(peer), None, now)
+        path = helper or session.path
+        if helper is None and isinstance(path, Via):  # made through a member: now directly
+            addresses = route(peer).addresses
+            path = addresses[0] if addresses else path
         self._outbox.append((path, peer, session.seal(plaintext, self._ciphers)))
 
     def _wait(self, peer: NodeId, plaintext: bytes) -> None:
         waiting = self._waiting.setdefault(peer, deque(maxlen=limits.MAX_WAITING_PER_PEER))
         if plaintext not in waiting:  # one for each helper
             waiting.append(plaintext)
-
-    @staticmethod
-    def _direct(session: Session, route: Route) -> Path:
-        """The session's own path; a direct address where it was made through a member."""
-        if isinstance(session.path, Via) and route.addresses:
-            return route.addresses[0]
-        return session.path
 
     def reply(self, peer: NodeId, plaintext: bytes, *, path: Path, now: Seconds) -> bool:  # noqa: ARG002  # an input like the others: the engine tells the time with each
         """Answer on the very path that a datagram came by; False without a session."""
@@ -155,9 +153,10 @@ class Endpoint:
         Raises:
             WireError: And nothing else, whatever `data` holds.
         """
-        match packet.parse_untrusted(data):
-            case packet.Data() as sealed:
-                return self._receive_data(sealed, path)
+        parsed = packet.parse_untrusted(data)
+        if type(parsed) is packet.Data:  # nearly always
+            return self._receive_data(parsed, path)
+        match parsed:
             case packet.Init() as init:
                 self._receive_init(init, path, now)
             case packet.Reply(kind=packet.RESP) as resp:
@@ -171,7 +170,8 @@ class Endpoint:
         if session is None:
             raise WireError("a datagram for a session that we do not have")
         plaintext = session.open_untrusted(sealed, path, self._ciphers)
-        self._confirmations.pop(session.index, None)
+        if self._confirmations:
+            self._confirmations.pop(session.index, None)
         if not session.confirmed:
             self._sessions.confirm(session)
             self._established(session, path)

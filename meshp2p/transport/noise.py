@@ -89,7 +89,10 @@ class _Symmetric:
         return cls(chain=start, hash=start)
 
     def mix_hash(self, data: bytes) -> _Symmetric:
-        return attrs.evolve(self, hash=hashlib.sha256(self.hash + data).digest())
+        return _Symmetric(self.chain, self._hash_with(data), self.key, self.counter)
+
+    def _hash_with(self, data: bytes) -> bytes:
+        return hashlib.sha256(self.hash + data).digest()
 
     def mix_key(self, secret: bytes) -> _Symmetric:
         chain, key = _hkdf(self.chain, secret, 2)
@@ -97,7 +100,7 @@ class _Symmetric:
 
     def mix_key_and_hash(self, secret: bytes) -> _Symmetric:
         chain, mixed, key = _hkdf(self.chain, secret, 3)
-        return _Symmetric(chain, self.mix_hash(mixed).hash, key, 0)
+        return _Symmetric(chain, self._hash_with(mixed), key, 0)
 
     def seal(self, crypto: Crypto, plaintext: bytes) -> tuple[_Symmetric, bytes]:
         if self.key is None:
@@ -112,7 +115,7 @@ class _Symmetric:
         return self._after(sealed), plaintext
 
     def _after(self, sealed: bytes) -> _Symmetric:
-        return attrs.evolve(self.mix_hash(sealed), counter=self.counter + 1)
+        return _Symmetric(self.chain, self._hash_with(sealed), self.key, self.counter + 1)
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -323,7 +326,8 @@ def _hkdf(chain: bytes, secret: bytes, outputs: int) -> list[bytes]:
     """Section 4.3: two or three keys of 32 bytes."""
     extracted = hmac.digest(chain, secret, "sha256")
     keys: list[bytes] = []
+    previous = b""
     for count in range(1, outputs + 1):
-        previous = keys[-1] if keys else b""
-        keys.append(hmac.digest(extracted, previous + bytes([count]), "sha256"))
+        previous = hmac.digest(extracted, previous + bytes((count,)), "sha256")
+        keys.append(previous)
     return keys

@@ -41,10 +41,13 @@ class Sessions:
 
     def current(self, peer: NodeId) -> Session | None:
         """The newest session whose peer has shown that it holds the keys."""
-        for session in reversed(self._of_peer.get(peer, ())):
-            if session.confirmed:
-                return session
-        return None
+        of_peer = self._of_peer.get(peer)
+        if not of_peer:
+            return None
+        newest = of_peer[-1]
+        if newest.confirmed:
+            return newest
+        return next((session for session in reversed(of_peer) if session.confirmed), None)
 
     def answered(self, peer: NodeId, origin: bytes) -> Session | None:
         """The session that an earlier copy of the same INIT made."""
