@@ -144,23 +144,23 @@ class Membership:
         """Perform what gossip asked for; sealing may ask for more."""
         while outputs := self._swim.outputs():
             for output in outputs:
-                match output:
-                    case SendPlain(to=to, plaintext=plaintext):
-                        if self._governor.datagrams.tokens > 0 or self._may_leave(plaintext, now):
-                            self._send(to, plaintext, now)
-                    case IndirectProbe(target=target, helpers=helpers, plaintext=plaintext):
-                        for helper in helpers:
-                            self._endpoint.send(
-                                target, plaintext, route=self._route, now=now, via=helper
-                            )
-                    case Tell(event=event):
-                        self._tell(event, now)
-                    case _:
-                        self._use_stream(output, now)
+                if isinstance(output, SendPlain):  # no pattern: done for every datagram
+                    plaintext = output.plaintext
+                    if self._governor.datagrams.tokens > 0 or self._may_leave(plaintext, now):
+                        self._send(output.to, plaintext, now)
+                else:
+                    self._perform(output, now)
         self._flush(now)
 
-    def _use_stream(self, output: AskByStream | SyncWith | Pull, now: Seconds) -> None:
+    def _perform(
+        self, output: IndirectProbe | Tell | AskByStream | SyncWith | Pull, now: Seconds
+    ) -> None:
         match output:
+            case IndirectProbe(target=target, helpers=helpers, plaintext=plaintext):
+                for helper in helpers:
+                    self._endpoint.send(target, plaintext, route=self._route, now=now, via=helper)
+            case Tell(event=event):
+                self._tell(event, now)
             case AskByStream(target=target, accusation=accusation, dial=dial):
                 self.reaching.ask(target, accusation, dial=dial, now=now)
             case SyncWith(peer=peer, buckets=None):
@@ -172,15 +172,16 @@ class Membership:
 
     def _flush(self, now: Seconds) -> None:
         """Put sealed datagrams on their paths; those through a member are sealed again."""
-        governor = self._governor
         while datagrams := self._endpoint.outputs():
+            governor = self._governor
             for path, peer, data in datagrams:
                 if isinstance(path, Address):
-                    if peer is not None:
+                    if peer is not None and self._owners.get(path) != peer:
                         self._remember_owner(path, peer)
+                    size = len(data)
                     governor.datagrams_sent += 1
-                    governor.datagram_bytes_sent += len(data)
-                    governor.datagrams.tokens -= len(data)
+                    governor.datagram_bytes_sent += size
+                    governor.datagrams.tokens -= size
                     self._core.emit(SendDatagram(path, data))
                 elif peer is not None:
                     wrapped = codec.pack([[FORWARD, 0, peer, data]])
@@ -188,10 +189,9 @@ class Membership:
                         self._endpoint.send(path.member, wrapped, route=self._route, now=now)
 
     def _remember_owner(self, address: Address, peer: NodeId) -> None:
-        if self._owners.get(address) != peer:
-            self._owners[address] = peer
-            if len(self._owners) > _MAX_OWNERS:
-                self._owners.popitem(last=False)
+        self._owners[address] = peer
+        if len(self._owners) > _MAX_OWNERS:
+            self._owners.popitem(last=False)
 
     # --- events --------------------------------------------------------------
 

@@ -44,7 +44,7 @@ class Datagrams:
         world = self._world
         for look in world.on_datagram:
             look(sender, to, data)
-        number = world.next_packet()
+        number = world.packets = world.packets + 1
         found = world.find(sender, to, datagram=True)
         target, source = found if found is not None else (None, to)
         if world.watchers:

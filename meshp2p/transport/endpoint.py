@@ -77,6 +77,8 @@ class Endpoint:
 
     def outputs(self) -> list[tuple[Path, NodeId | None, bytes]]:
         """Drain (path, peer, datagram). The peer is known whenever the path is `Via`."""
+        if not self._outbox:
+            return []
         out, self._outbox = self._outbox, []
         return out
 

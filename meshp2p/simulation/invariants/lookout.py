@@ -185,9 +185,10 @@ class Lookout:
         if node.name in self.world.byzantine:
             return
         outlook = self.outlook(node)
+        listeners_of = self._on_effect.get
         for effect in effects:
             said = effect.event if type(effect) is Announce else effect
-            for listener in self._on_effect.get(type(said), ()):
+            for listener in listeners_of(type(said), ()):
                 listener(outlook, said)
 
     @staticmethod
@@ -207,8 +208,9 @@ class Lookout:
         outlook.last, outlook.due = now, outlook.timers.soonest
         if outlook.changed or outlook.view.hash != outlook.hash:
             self._read_again(outlook)
-        for told in tuple(self.on_input):
-            told(outlook)
+        if self.on_input:
+            for told in tuple(self.on_input):
+                told(outlook)
         if now >= outlook.look_at:
             outlook.look_at = now + _LOOK_EVERY * max(1.0, len(outlook.glimpses) / _SMALL)
             self.read(outlook)  # also what changed without a word
