@@ -40,13 +40,15 @@ class Conversation:
         """Whether this node has said goodbye: it answers, and asks nothing any more."""
         return self._own is not None and self._own.has_left
 
-    def receive(self, peer: NodeId, messages: Sequence[Message], now: Seconds, room: int) -> None:
+    def receive(
+        self, peer: NodeId, row: Row | None, messages: Sequence[Message], now: Seconds, room: int
+    ) -> None:
         """Answer at once: no signature is checked here.
 
         Args:
+            row: The peer's; None for a stranger.
             room: Bytes of an answer.
         """
-        row = self._parts.view.get(peer)
         for message in messages:
             if isinstance(message, Ping):
                 self._answer(peer, row, message, now, room)

@@ -175,7 +175,7 @@ class Swim(Census):
         row = self._parts.view.get(peer)
         if row is not None:
             row.last_seen = now
-        self._conversation.receive(peer, messages, now, room)  # before any signature is checked
+        self._conversation.receive(peer, row, messages, now, room)  # before any signature is checked
         repairing: list[Repairing] = []
         for message in messages:
             if isinstance(message, _CLAIMS):

@@ -35,8 +35,8 @@ class _Checksum:
         self._key = zlib.crc32(key)
 
     def _tag(self, nonce: bytes, plaintext: bytes, aad: bytes | None) -> bytes:
-        sum_ = zlib.crc32(plaintext, zlib.crc32(aad or b"", zlib.crc32(nonce, self._key)))
-        return sum_.to_bytes(4, "big") + _PADDING
+        covered = nonce + aad + plaintext if aad else nonce + plaintext
+        return zlib.crc32(covered, self._key).to_bytes(4, "big") + _PADDING
 
     def seal(self, nonce: bytes, plaintext: bytes, aad: bytes | None) -> bytes:
         """See `Aead.seal`."""

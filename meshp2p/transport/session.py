@@ -53,7 +53,8 @@ class CipherCache:
         ciphers = self._ciphers
         cipher = ciphers.get(key)
         if cipher is not None:
-            ciphers.move_to_end(key)
+            if len(ciphers) == _BUSIEST:  # while there is room for all, none need be chosen
+                ciphers.move_to_end(key)
             return cipher
         cipher = ciphers[key] = self._crypto.aead(key)
         if len(ciphers) > _BUSIEST:

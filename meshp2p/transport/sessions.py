@@ -13,6 +13,7 @@ from meshp2p.ids import NodeId
 from meshp2p.transport.session import Session
 from meshp2p.wire import limits
 
+_ROOMY: Final = limits.MAX_SESSIONS // 2
 _KEPT_PER_PEER: Final = 3
 """Previous, current and next; as many again that wait to be confirmed."""
 
@@ -80,8 +81,11 @@ class Sessions:
         self._make_room(of_peer, confirmed=True)
 
     def heard(self, session: Session) -> None:
-        """The session was used: of all that are kept it is now the last to give way."""
-        if session.index in self._confirmed:
+        """The session was used: of all that are kept it is now the last to give way.
+
+        As long as there is much room, nobody keeps count of that.
+        """
+        if len(self._confirmed) > _ROOMY and session.index in self._confirmed:
             self._confirmed.move_to_end(session.index)
 
     def _make_room(self, of_peer: list[Session], *, confirmed: bool) -> None:

@@ -15,7 +15,7 @@ from meshp2p.wire import limits
 
 _AT_ONCE: Final = 20_000
 """Inputs of one node at one moment of virtual time; more is a loop without an end."""
-_MEASURE_EVERY: Final[Seconds] = 2.0
+_MEASURE_EVERY: Final[Seconds] = 1.0
 """Measuring costs as much as some inputs; what grows without bound is found later as well."""
 _SLACK: Final[Seconds] = 1.0
 """For a node that stood still when its batch was to end."""

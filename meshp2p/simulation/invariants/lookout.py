@@ -198,7 +198,9 @@ class Lookout:
     def _transition(self, node: Node) -> None:
         if node.name in self.world.byzantine:
             return
-        outlook = self.outlook(node)
+        outlook = self.outlooks.get(node.name)
+        if outlook is None or outlook.life != node.life or outlook.node is not node:
+            outlook = self.outlook(node)
         now = node.clock.monotonic
         if now == outlook.last:
             for told in self.on_another:
