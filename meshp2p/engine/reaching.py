@@ -43,7 +43,7 @@ class Reaching:
         self._route_to = route_to
         self._open: dict[NodeId, Errand] = {}
         self._peers: dict[int, NodeId] = {}
-        self._deadlines = Deadlines()
+        self._deadlines = Deadlines(core.board)
 
     def __len__(self) -> int:
         """How many questions are open."""

@@ -66,9 +66,7 @@ class Conversation:
         if not self.has_left and room == limits.MAX_PLAINTEXT:
             self._repair.receive(peer, repairing, now)
 
-    def _answer(
-        self, peer: NodeId, row: Row | None, ping: Ping, now: Seconds, room: int
-    ) -> None:
+    def _answer(self, peer: NodeId, row: Row | None, ping: Ping, now: Seconds, room: int) -> None:
         if row is not None:
             row.view_hash = ping.view_hash
         ack = Ack(ping.seq, self._parts.view.hash, self.load)
@@ -91,9 +89,7 @@ class Conversation:
         row.leased = line.valid_until
         return [LineItem(line.raw).wire()]
 
-    def _compare(
-        self, peer: NodeId, row: Row | None, theirs: int, now: Seconds, room: int
-    ) -> None:
+    def _compare(self, peer: NodeId, row: Row | None, theirs: int, now: Seconds, room: int) -> None:
         """Look into a lasting difference; not by tunnel, which has no room for a digest."""
         if self.has_left:
             return

@@ -175,7 +175,8 @@ class Swim(Census):
         row = self._parts.view.get(peer)
         if row is not None:
             row.last_seen = now
-        self._conversation.receive(peer, row, messages, now, room)  # before any signature is checked
+        # Questions are answered before any signature is checked.
+        self._conversation.receive(peer, row, messages, now, room)
         repairing: list[Repairing] = []
         for message in messages:
             if isinstance(message, _CLAIMS):

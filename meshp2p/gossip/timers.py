@@ -29,7 +29,6 @@ class Timers:
     """
 
     soonest: Seconds = attrs.field(default=inf, init=False)
-
     planned: dict[Hashable, Seconds] = attrs.field(factory=dict, init=False)
     _heap: list[tuple[Seconds, int, Hashable]] = attrs.field(factory=list, init=False)
     _order: count[int] = attrs.field(factory=count, init=False)
@@ -37,12 +36,16 @@ class Timers:
     def set(self, key: Hashable, at: Seconds) -> None:
         """Let the key be due at `at`, rounded up to a microsecond."""
         at = ceil(at * _PER_SECOND) / _PER_SECOND
+        is_new = key not in self.planned
         self.planned[key] = at
         heappush(self._heap, (at, next(self._order), key))
         if len(self._heap) > 2 * len(self.planned) + _SLACK:
             self._heap = [entry for entry in self._heap if self.planned.get(entry[2]) == entry[0]]
             heapify(self._heap)
-        self._look()
+        if is_new:
+            self.soonest = min(self.soonest, at)
+        else:
+            self._look()
 
     def cancel(self, key: Hashable) -> None:
         """Forget the key's deadline, if it has one."""

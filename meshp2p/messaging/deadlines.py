@@ -16,19 +16,27 @@ class Deadlines:
 
     A settled number leaves a stale entry in the heap. Stale entries are swept when
     they are the larger half, so memory follows what is open, not what has been.
-
-    Attributes:
-        soonest: When the soonest is due; infinity if none is. For reading: it is asked
-            after every input of a node.
     """
 
-    __slots__ = ("_due", "_heap", "soonest")
+    __slots__ = ("_board", "_due", "_heap", "_slot")
 
-    def __init__(self) -> None:
-        """Nothing is due."""
+    def __init__(self, board: list[Seconds] | None = None) -> None:
+        """Nothing is due.
+
+        Args:
+            board: Where several of them keep, side by side, when the soonest of each is due:
+                whoever wants to know the soonest of all looks in one place.
+        """
+        self._board = [] if board is None else board
+        self._slot = len(self._board)
+        self._board.append(inf)
         self._due: dict[int, Seconds] = {}
         self._heap: list[tuple[Seconds, int]] = []
-        self.soonest: Seconds = inf
+
+    @property
+    def soonest(self) -> Seconds:
+        """When the soonest is due; infinity if none is."""
+        return self._board[self._slot]
 
     def set(self, number: int, due: Seconds) -> None:
         """Make `number` due at `due`, instead of before."""
@@ -41,7 +49,7 @@ class Deadlines:
 
     def discard(self, number: int) -> None:
         """It is settled."""
-        if self._due.pop(number, inf) <= self.soonest:
+        if self._due.pop(number, inf) <= self._board[self._slot]:
             self._look()
 
     def pop_due(self, now: Seconds) -> list[int]:
@@ -59,4 +67,4 @@ class Deadlines:
         heap, due = self._heap, self._due
         while heap and due.get(heap[0][1]) != heap[0][0]:
             heapq.heappop(heap)
-        self.soonest = heap[0][0] if heap else inf
+        self._board[self._slot] = heap[0][0] if heap else inf

@@ -198,9 +198,7 @@ class Lookout:
     def _transition(self, node: Node) -> None:
         if node.name in self.world.byzantine:
             return
-        outlook = self.outlooks.get(node.name)
-        if outlook is None or outlook.life != node.life or outlook.node is not node:
-            outlook = self.outlook(node)
+        outlook = self.outlook(node)
         now = node.clock.monotonic
         if now == outlook.last:
             for told in self.on_another:
@@ -210,9 +208,8 @@ class Lookout:
         outlook.last, outlook.due = now, outlook.timers.soonest
         if outlook.changed or outlook.view.hash != outlook.hash:
             self._read_again(outlook)
-        if self.on_input:
-            for told in tuple(self.on_input):
-                told(outlook)
+        for told in tuple(self.on_input):
+            told(outlook)
         if now >= outlook.look_at:
             outlook.look_at = now + _LOOK_EVERY * max(1.0, len(outlook.glimpses) / _SMALL)
             self.read(outlook)  # also what changed without a word
