@@ -41,9 +41,7 @@ class Datagrams:
             arrive = partial(self._arrive, target, data, source, number, (sender, sender.life, to))
             world.links.send_datagram((sender.name, target.name), arrive, len(data))
 
-    def _arrive(
-        self, target: Node, data: bytes, source: Address, number: int, sent: _Sent
-    ) -> None:
+    def _arrive(self, target: Node, data: bytes, source: Address, number: int, sent: _Sent) -> None:
         world, sender = self._world, sent[0]
         if target.is_running:
             target.process.feed_datagram(data, source, sender.name, number)

@@ -7,7 +7,6 @@ opens what is on its way. Source: `docs/protocol.md`.
 
 from __future__ import annotations
 
-import copy
 import random
 from collections import deque
 from collections.abc import Callable
@@ -273,7 +272,7 @@ class Endpoint:
             raise WireError("an answer to no handshake of ours")
         self._door.check_mac_untrusted(resp.covered, resp.mac1, xx=xx)
         # A copy: if somebody else answers at an old address, the right one still may.
-        noise = copy.copy(begun.noise)
+        noise = begun.noise.branch()
         payload = noise.read_untrusted(resp.noise)
         peer = self._door.admit_untrusted(payload, noise.remote_static, now=now)
         if peer.credential.node_id != begun.peer_id:
@@ -294,7 +293,7 @@ class Endpoint:
         answer = self._answers.find(finish.receiver)
         if answer is None:
             raise WireError("the end of no handshake of ours")
-        noise = copy.copy(answer.noise)
+        noise = answer.noise.branch()
         payload = noise.read_untrusted(finish.noise)
         peer = self._door.admit_untrusted(payload, noise.remote_static, now=now)
         self._answers.remove(answer)
