@@ -13,7 +13,7 @@ StreamId: TypeAlias = int
 """Odd: opened by this node (the engine numbers it). Even: accepted (the driver does)."""
 
 
-@attrs.frozen
+@attrs.define  # not frozen: made for every datagram, and freezing doubles the cost
 class SendDatagram:
     """Send now or drop: datagrams may be lost anyway."""
 
@@ -37,7 +37,7 @@ class CloseStream:
     flush: bool = True
 
 
-@attrs.define  # not frozen: made for every turn, and freezing doubles the cost
+@attrs.define  # likewise, for every turn
 class StreamReady:
     """The stream has bytes: pull them with `stream_bytes` when it is writable."""
 

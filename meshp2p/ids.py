@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import ipaddress
 import re
+from functools import lru_cache
 from typing import Final, NamedTuple, NewType, TypeAlias
 
 from meshp2p.errors import UsageError, WireError
@@ -36,7 +37,7 @@ class Address(NamedTuple):
 
     def packed(self) -> bytes:
         """6 bytes for IPv4, 18 for IPv6: the address, then the port, big endian."""
-        return ipaddress.ip_address(self.host).packed + self.port.to_bytes(_PORT_BYTES, "big")
+        return _host_packed(self.host) + self.port.to_bytes(_PORT_BYTES, "big")
 
     @property
     def is_loopback(self) -> bool:
@@ -55,7 +56,17 @@ def address_from_packed(data: bytes) -> Address:
     port = int.from_bytes(data[-_PORT_BYTES:], "big")
     if port == 0:
         raise WireError("an address with port 0")
-    return Address(str(ipaddress.ip_address(data[:-_PORT_BYTES])), port)
+    return Address(_host_from_packed(data[:-_PORT_BYTES]), port)
+
+
+@lru_cache(maxsize=1_024)  # each record and greeting names some of the same few hosts
+def _host_packed(host: str) -> bytes:
+    return ipaddress.ip_address(host).packed
+
+
+@lru_cache(maxsize=1_024)
+def _host_from_packed(packed: bytes) -> str:
+    return str(ipaddress.ip_address(packed))
 
 
 def show_id(node_id: bytes) -> str:

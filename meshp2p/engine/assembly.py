@@ -157,6 +157,7 @@ def _begin_serving(core: Core, capabilities: Sequence[CapabilityInfo]) -> Servin
         emit=core.emit,
         next_number=core.next_number,
         own_id=core.identity.node_id,
+        board=core.board,
     )
     serving.capabilities = {info.name: info for info in capabilities}
     return serving

@@ -66,7 +66,9 @@ class Calls:
         self._open: dict[int, Request] = {}
         self._errands: dict[int, Errand] = {}
         self._local_jobs: dict[int, int] = {}
-        self._deadlines = Deadlines()
+        self._deadlines = Deadlines(core.board)
+        self._patience = Deadlines(core.board)
+        """Of those that wait for a member who can do it."""
         self._in_flight: Counter[NodeId] = Counter()
         self._loads: dict[NodeId, int] = {}
         self._homeless: deque[Request] = deque()
@@ -150,6 +152,7 @@ class Calls:
         if peer is None:
             if not request.tried and now < request.wait_until:
                 self._homeless.append(request)
+                self._patience.set(request.number, request.wait_until)
             else:
                 self._fail(request, self._nobody(request), now)
             return
@@ -305,6 +308,7 @@ class Calls:
         self._let_go(request)
         if self._homeless and request in self._homeless:
             self._homeless.remove(request)
+            self._patience.discard(request.number)
 
     def _let_go(self, request: Request) -> None:
         """The member chosen before no longer works for this request."""
@@ -329,6 +333,7 @@ class Calls:
     def members_changed(self, *, now: Seconds) -> None:
         """Somebody came: calls that waited for a member look again."""
         for request in [self._homeless.popleft() for _ in range(len(self._homeless))]:
+            self._patience.discard(request.number)
             self._dispatch(request, now)
 
     def member_lost(self, node: NodeId) -> None:
@@ -343,10 +348,7 @@ class Calls:
 
     def next_deadline(self) -> Seconds:
         """When `receive_deadline` has something to do."""
-        soonest = self._deadlines.next()
-        for request in self._homeless:
-            soonest = min(soonest, request.wait_until)
-        return soonest
+        return min(self._deadlines.soonest, self._patience.soonest)
 
     def receive_deadline(self, *, now: Seconds) -> None:
         """Fail what is due, and tell the callee to stop."""
@@ -354,6 +356,7 @@ class Calls:
             request = self._open[number]
             self._abandon(request)
             self._fail(request, request.expired(now), now)
-        for request in [r for r in self._homeless if r.wait_until <= now]:
+        for number in self._patience.pop_due(now):
+            request = self._open[number]
             self._homeless.remove(request)
             self._fail(request, self._nobody(request), now)

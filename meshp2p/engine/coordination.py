@@ -88,7 +88,7 @@ class Coordination:
         self._calls = calls
         self._swim = swim
         self._serving = serving
-        self._thinking = Deadlines()
+        self._thinking = Deadlines(core.board)
         self._participant = Participant(
             core.config,
             core.identity,
@@ -225,8 +225,7 @@ class Coordination:
 
     def next_deadline(self) -> Seconds:
         """When `receive_deadline` has something to do."""
-        closing, thinking = self._participant.next_deadline(), self._thinking.next()
-        return min(thinking, closing)
+        return min(self._thinking.soonest, self._participant.next_deadline())
 
     def receive_deadline(self, *, now: Seconds) -> None:
         """Auctions and votes close, awards time out, bidders and voters that hang are left."""

@@ -43,6 +43,8 @@ class Core:
         self.now = now
         """Of the input being handled; for answers that come of it later."""
         self.counters: Counter[str] = Counter()
+        self.board: list[Seconds] = []
+        """Deadlines of requests of all kinds, side by side; see `Deadlines`."""
         self._effects: list[Effect] = []
         self._number = 0
 

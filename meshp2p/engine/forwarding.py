@@ -37,7 +37,7 @@ class Forwarding:
         self._budgets = Budgets(_AT_ONCE, _PER_SECOND, limits.MAX_BUDGETS)
         self._awaited: dict[tuple[NodeId, NodeId], int] = {}
         self._asked: dict[int, tuple[NodeId, NodeId]] = {}
-        self._deadlines = Deadlines()
+        self._deadlines = Deadlines(core.board)
 
     def receive(self, peer: NodeId, to: NodeId, datagram: bytes, now: Seconds) -> None:
         """Pass a datagram on. Only members are reached through us, no address somebody names."""
@@ -73,7 +73,7 @@ class Forwarding:
 
     def next_deadline(self) -> Seconds:
         """When `receive_deadline` has something to do."""
-        return self._deadlines.next()
+        return self._deadlines.soonest
 
     def receive_deadline(self, *, now: Seconds) -> None:
         """Tell whoever asked that we hear it, though the target does not answer."""

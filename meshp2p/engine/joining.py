@@ -88,6 +88,7 @@ class Joining:
         """
         self._core = core
         self._seeds = [_Seed(host, port, next_try=now) for host, port in seeds]
+        self._next_seed: Seconds = now if seeds else inf
         self._visit = visit
         self._knows = knows
         self._is_present = is_present
@@ -156,17 +157,14 @@ class Joining:
 
     def next_deadline(self) -> Seconds:
         """When `receive_deadline` has something to do."""
-        soonest, due = self._next_round, self._acquaintances.due
-        soonest = min(soonest, due)
-        for seed in self._seeds:
-            soonest = min(soonest, seed.next_try)
-        return soonest
+        return min(self._next_seed, self._next_round, self._acquaintances.due)
 
     def receive_deadline(self, *, now: Seconds) -> None:
         """Try whose pause is over; write down whom we met."""
         if now >= self._acquaintances.due:
             self._acquaintances.write(now)
-        self._try_seeds(now)
+        if now >= self._next_seed:
+            self._try_seeds(now)
         if now >= self._next_round:
             self._visit_old(now)
 
@@ -233,6 +231,7 @@ class Joining:
                 self.receive_resolved(seed.host, seed.port, (seed.numeric,), now=now)
         for seed in due[_AT_ONCE:]:
             seed.next_try = now + _FIRST_PAUSE
+        self._next_seed = min(seed.next_try for seed in self._seeds)
 
 
 def _never_mind(_answered: bool) -> None:  # noqa: FBT001  # called by position

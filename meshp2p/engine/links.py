@@ -9,6 +9,7 @@ from __future__ import annotations
 import operator
 from collections import deque
 from collections.abc import Callable
+from math import inf
 from typing import Final
 
 from meshp2p.effects import CloseStream, OpenStream, StreamId, StreamReady
@@ -432,30 +433,36 @@ class Links:
 
     def next_deadline(self) -> Seconds:
         """When `receive_deadline` has something to do."""
+        if not self._links:
+            return inf
         if self.held.is_too_much:
             return self._core.now  # not while answering, which may be in the midst of anything
-        soonest = min(self._next_sweep, self._next_look) if self._links else float("inf")
-        for link in self._unproved.links.values():
-            soonest = min(soonest, link.deadline)
-        for link in self._leaving.values():
-            soonest = min(soonest, link.deadline)
+        soonest = min(self._next_sweep, self._next_look)
+        for links in (self._unproved.links, self._leaving):
+            if links:
+                soonest = min(soonest, *(link.deadline for link in links.values()))
         return soonest
 
     def receive_deadline(self, *, now: Seconds) -> None:
         """End connections that were not made, not proved, not used, or hold too much."""
-        for link in self._unproved.due(now):
-            if link.route is None or not self._try_again(link, now):
-                self._lose(link, "it did not answer in time", now)
-            else:
-                self._core.counters["stream_retried"] += 1
-        for link in [link for link in self._leaving.values() if link.deadline <= now]:
-            self._lose(link, "it left", now)
+        if self._unproved.links:
+            self._give_up_unproved(now)
+        if self._leaving:
+            for link in [link for link in self._leaving.values() if link.deadline <= now]:
+                self._lose(link, "it left", now)
         if self.held.is_too_much:
             self._relieve(now)
         if self._next_look <= now:
             self._give_up_stalled(now)
         if self._next_sweep <= now:
             self._sweep(now)
+
+    def _give_up_unproved(self, now: Seconds) -> None:
+        for link in self._unproved.due(now):
+            if link.route is None or not self._try_again(link, now):
+                self._lose(link, "it did not answer in time", now)
+            else:
+                self._core.counters["stream_retried"] += 1
 
     def _sweep(self, now: Seconds) -> None:
         """Close what is not used."""

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from math import inf
 from typing import Final
 
 from meshp2p.config import Config
@@ -99,22 +98,15 @@ class Engine(Survey):
 
     def next_deadline(self) -> Seconds:
         """When `receive_deadline` must be called, on the monotonic clock."""
-        watching = self._watching
-        waited = watching.waits.next_deadline() if watching.waits.open else inf
         return min(
             self._swim.next_deadline(),
             self._endpoint.next_deadline(),
             self._links.next_deadline(),
-            self._syncing.next_deadline(),
-            self._calls.next_deadline(),
-            self._serving.next_deadline(),
+            *self._core.board,  # of syncs, calls, handlers, waits and what is passed on
             self._coordination.next_deadline(),
             self._joining.next_deadline(),
-            self._membership.forwarding.next_deadline(),
-            self._membership.reaching.next_deadline(),
-            watching.cuts.ends,
+            self._watching.cuts.ends,
             self._governor.due,
-            waited,
         )
 
     # --- in: time, datagrams, streams, disk, handlers --------------------------
@@ -125,15 +117,19 @@ class Engine(Survey):
         self._swim.receive_deadline(now=now)
         self._endpoint.receive_deadline(now=now)
         self._links.receive_deadline(now=now)
-        self._syncing.receive_deadline(now=now)
-        self._calls.receive_deadline(now=now)
+        is_due = now >= min(self._core.board)  # seldom: most deadlines are gossip's
+        if is_due:
+            self._syncing.receive_deadline(now=now)
+            self._calls.receive_deadline(now=now)
         self._serving.receive_deadline(now=now)
-        self._coordination.receive_deadline(now=now)
+        if now >= self._coordination.next_deadline():
+            self._coordination.receive_deadline(now=now)
         self._joining.receive_deadline(now=now)
-        self._membership.forwarding.receive_deadline(now=now)
-        self._membership.reaching.receive_deadline(now=now)
+        if is_due:
+            self._membership.forwarding.receive_deadline(now=now)
+            self._membership.reaching.receive_deadline(now=now)
         self._membership.drain(now)
-        if now >= self._watching.cuts.ends or self._watching.waits.open:
+        if is_due or now >= self._watching.cuts.ends:
             self._watching.receive_deadline(now=now)
         if now >= self._governor.due:
             for stream in self._governor.released(now):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
@@ -22,6 +23,7 @@ from meshp2p.gossip.messages import (
     MAX_TUNNELLED,
     RECORD,
     SUSPICION,
+    items_untrusted,
 )
 from meshp2p.gossip.outputs import AskByStream, IndirectProbe, Pull, SendPlain, SyncWith, Tell
 from meshp2p.gossip.record import VersionLine
@@ -31,7 +33,7 @@ from meshp2p.transport.endpoint import Endpoint, Route
 from meshp2p.transport.session import Path, Via
 from meshp2p.wire import codec, limits
 
-_FORWARD_FIELDS: Final = 4
+_FORWARDINGS: Final = (FORWARD, FORWARDED)
 _MAX_OWNERS: Final = 4_096
 _LONGEST_KEY: Final[Seconds] = 24 * 3_600.0
 
@@ -60,6 +62,7 @@ class Membership:
         """Tell the engine of members that come and go through `on_event`."""
         self._core = core
         self._swim = swim
+        self._route = functools.partial(route_to, swim)
         self._endpoint = endpoint
         self._links = links
         self._on_event = on_event
@@ -91,14 +94,16 @@ class Membership:
             self._core.counters["datagram_dropped"] += 1
 
     def _receive_plaintext(self, peer: NodeId, plaintext: bytes, path: Path, now: Seconds) -> None:
-        items = codec.unpack_list_untrusted(plaintext, 0)
+        items = items_untrusted(plaintext)
         for item in items:
-            if type(item) is list and item and item[0] in (FORWARD, FORWARDED):
+            if type(item) is list and item and item[0] in _FORWARDINGS:
                 self._receive_forwarding(peer, item, path, now)
                 break  # of many small ones each would become a datagram
-        self._reply_by = (peer, path) if isinstance(path, Via) else None
-        room = MAX_TUNNELLED if self._reply_by else limits.MAX_PLAINTEXT
-        self._swim.receive(peer, plaintext, now=now, room=room)
+        if not isinstance(path, Via):
+            self._swim.receive_items(peer, items, now=now)
+            return
+        self._reply_by = (peer, path)
+        self._swim.receive_items(peer, items, now=now, room=MAX_TUNNELLED)
         self.drain(now)
         self._reply_by = None
 
@@ -128,7 +133,7 @@ class Membership:
         if self._reply_by is not None and self._reply_by[0] == to:
             self._endpoint.reply(to, plaintext, path=self._reply_by[1], now=now)
             return
-        self._endpoint.send(to, plaintext, route=route_to(self._swim, to), now=now)
+        self._endpoint.send(to, plaintext, route=self._route, now=now)
 
     def _may_leave(self, plaintext: bytes, now: Seconds) -> bool:
         """Whether it may not be late, though there are no bytes left, or there are again."""
@@ -139,22 +144,23 @@ class Membership:
         """Perform what gossip asked for; sealing may ask for more."""
         while outputs := self._swim.outputs():
             for output in outputs:
-                match output:
-                    case SendPlain(to=to, plaintext=plaintext):
-                        if self._governor.datagrams.tokens > 0 or self._may_leave(plaintext, now):
-                            self._send(to, plaintext, now)
-                    case IndirectProbe(target=target, helpers=helpers, plaintext=plaintext):
-                        route = route_to(self._swim, target)
-                        for helper in helpers:
-                            self._endpoint.send(target, plaintext, route=route, now=now, via=helper)
-                    case Tell(event=event):
-                        self._tell(event, now)
-                    case _:
-                        self._use_stream(output, now)
+                if isinstance(output, SendPlain):  # no pattern: done for every datagram
+                    plaintext = output.plaintext
+                    if self._governor.datagrams.tokens > 0 or self._may_leave(plaintext, now):
+                        self._send(output.to, plaintext, now)
+                else:
+                    self._perform(output, now)
         self._flush(now)
 
-    def _use_stream(self, output: AskByStream | SyncWith | Pull, now: Seconds) -> None:
+    def _perform(
+        self, output: IndirectProbe | Tell | AskByStream | SyncWith | Pull, now: Seconds
+    ) -> None:
         match output:
+            case IndirectProbe(target=target, helpers=helpers, plaintext=plaintext):
+                for helper in helpers:
+                    self._endpoint.send(target, plaintext, route=self._route, now=now, via=helper)
+            case Tell(event=event):
+                self._tell(event, now)
             case AskByStream(target=target, accusation=accusation, dial=dial):
                 self.reaching.ask(target, accusation, dial=dial, now=now)
             case SyncWith(peer=peer, buckets=None):
@@ -166,27 +172,26 @@ class Membership:
 
     def _flush(self, now: Seconds) -> None:
         """Put sealed datagrams on their paths; those through a member are sealed again."""
-        governor = self._governor
         while datagrams := self._endpoint.outputs():
+            governor = self._governor
             for path, peer, data in datagrams:
                 if isinstance(path, Address):
-                    if peer is not None:
+                    if peer is not None and self._owners.get(path) != peer:
                         self._remember_owner(path, peer)
+                    size = len(data)
                     governor.datagrams_sent += 1
-                    governor.datagram_bytes_sent += len(data)
-                    governor.datagrams.tokens -= len(data)
+                    governor.datagram_bytes_sent += size
+                    governor.datagrams.tokens -= size
                     self._core.emit(SendDatagram(path, data))
                 elif peer is not None:
                     wrapped = codec.pack([[FORWARD, 0, peer, data]])
                     if len(wrapped) <= limits.MAX_PLAINTEXT:
-                        route = route_to(self._swim, path.member)
-                        self._endpoint.send(path.member, wrapped, route=route, now=now)
+                        self._endpoint.send(path.member, wrapped, route=self._route, now=now)
 
     def _remember_owner(self, address: Address, peer: NodeId) -> None:
-        if self._owners.get(address) != peer:
-            self._owners[address] = peer
-            if len(self._owners) > _MAX_OWNERS:
-                self._owners.popitem(last=False)
+        self._owners[address] = peer
+        if len(self._owners) > _MAX_OWNERS:
+            self._owners.popitem(last=False)
 
     # --- events --------------------------------------------------------------
 

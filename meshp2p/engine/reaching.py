@@ -43,7 +43,7 @@ class Reaching:
         self._route_to = route_to
         self._open: dict[NodeId, Errand] = {}
         self._peers: dict[int, NodeId] = {}
-        self._deadlines = Deadlines()
+        self._deadlines = Deadlines(core.board)
 
     def __len__(self) -> int:
         """How many questions are open."""
@@ -108,7 +108,7 @@ class Reaching:
 
     def next_deadline(self) -> Seconds:
         """When `receive_deadline` has something to do."""
-        return self._deadlines.next()
+        return self._deadlines.soonest
 
     def receive_deadline(self, *, now: Seconds) -> None:
         """Give up questions that nobody answers."""

@@ -67,7 +67,7 @@ class Syncing:
         self._route_to = route_to
         self._open: dict[int, _Question] = {}
         self._asked: Counter[NodeId] = Counter()
-        self._deadlines = Deadlines()
+        self._deadlines = Deadlines(core.board)
         self._packed: tuple[Seconds, int, bytes] = (-1.0, 0, b"")
 
     def sync_with(
@@ -272,7 +272,7 @@ class Syncing:
 
     def next_deadline(self) -> Seconds:
         """When `receive_deadline` has something to do."""
-        return self._deadlines.next()
+        return self._deadlines.soonest
 
     def receive_deadline(self, *, now: Seconds) -> None:
         """Give up questions that nobody answers."""

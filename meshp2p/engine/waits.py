@@ -35,7 +35,7 @@ class Waits:
         self._core = core
         self._swim = swim
         self.open: dict[int, _Wait] = {}
-        self._deadlines = Deadlines()
+        self._deadlines = Deadlines(core.board)
 
     def start(self, pattern: str, count: int, *, timeout: Seconds, now: Seconds) -> int:
         """Wait; `CallFinished` brings the list of members, or `TooFewMembers`.
@@ -68,7 +68,7 @@ class Waits:
 
     def next_deadline(self) -> Seconds:
         """When somebody has waited long enough."""
-        return self._deadlines.next()
+        return self._deadlines.soonest
 
     def receive_deadline(self, *, now: Seconds) -> None:
         """Tell those whose time is over what is there instead."""

@@ -8,6 +8,7 @@ import attrs
 
 from meshp2p.gossip.antientropy import AntiEntropy
 from meshp2p.gossip.detector import Detector
+from meshp2p.gossip.member import Row
 from meshp2p.gossip.messages import Ack, LineItem, Message, Nack, Ping, Repairing, Unknown
 from meshp2p.gossip.outputs import SyncWith
 from meshp2p.gossip.own import OwnRecord
@@ -39,48 +40,47 @@ class Conversation:
         """Whether this node has said goodbye: it answers, and asks nothing any more."""
         return self._own is not None and self._own.has_left
 
-    def receive(self, peer: NodeId, messages: Sequence[Message], now: Seconds, room: int) -> None:
+    def receive(
+        self, peer: NodeId, row: Row | None, messages: Sequence[Message], now: Seconds, room: int
+    ) -> None:
         """Answer at once: no signature is checked here.
 
         Args:
+            row: The peer's; None for a stranger.
             room: Bytes of an answer.
         """
         for message in messages:
-            self._receive(peer, message, now, room)
+            if isinstance(message, Ping):
+                self._answer(peer, row, message, now, room)
+            elif isinstance(message, Ack):
+                self._hear(peer, row, message, now, room)
+            elif isinstance(message, Nack):
+                self._detector.nacked(peer, message.target)
+            elif isinstance(message, Unknown):
+                self._parts.counters["items_unknown"] += 1
 
     def receive_repairs(
-        self, peer: NodeId, messages: Sequence[Message], now: Seconds, room: int
+        self, peer: NodeId, repairing: Sequence[Repairing], now: Seconds, room: int
     ) -> None:
         """What was said to compare views; not by tunnel, which has no room for a digest."""
-        repairing = [message for message in messages if isinstance(message, Repairing)]
-        if repairing and not self.has_left and room == limits.MAX_PLAINTEXT:
+        if not self.has_left and room == limits.MAX_PLAINTEXT:
             self._repair.receive(peer, repairing, now)
 
-    def _receive(self, peer: NodeId, message: Message, now: Seconds, room: int) -> None:
-        match message:
-            case Ping(seq, view_hash):
-                row = self._parts.view.get(peer)
-                if row is not None:
-                    row.view_hash = view_hash
-                ack = Ack(seq, self._parts.view.hash, self.load)
-                self._parts.send(peer, ack.wire(), *self._lease_for(peer), room=room)
-                self._compare(peer, view_hash, now, room)
-            case Ack(seq, view_hash, load):
-                row = self._parts.view.get(peer)
-                if row is not None:
-                    row.load = load
-                    self._detector.answered(row, seq, now)
-                self._compare(peer, view_hash, now, room)
-            case Nack(target):
-                self._detector.nacked(peer, target)
-            case Unknown():
-                self._parts.counters["items_unknown"] += 1
-            case _:
-                pass
+    def _answer(self, peer: NodeId, row: Row | None, ping: Ping, now: Seconds, room: int) -> None:
+        if row is not None:
+            row.view_hash = ping.view_hash
+        ack = Ack(ping.seq, self._parts.view.hash, self.load)
+        self._parts.send(peer, ack.wire(), *self._lease_for(row), room=room)
+        self._compare(peer, row, ping.view_hash, now, room)
 
-    def _lease_for(self, peer: NodeId) -> list[list[Value]]:
+    def _hear(self, peer: NodeId, row: Row | None, ack: Ack, now: Seconds, room: int) -> None:
+        if row is not None:
+            row.load = ack.load
+            self._detector.answered(row, ack.seq, now)
+        self._compare(peer, row, ack.view_hash, now, room)
+
+    def _lease_for(self, row: Row | None) -> list[list[Value]]:
         """Our newest line, once for each member that gossip does not bring it to."""
-        row = self._parts.view.get(peer)
         if row is None or self._own is None or not self._own.has_longer_lease:
             return []
         line = self._own.record.line
@@ -89,11 +89,11 @@ class Conversation:
         row.leased = line.valid_until
         return [LineItem(line.raw).wire()]
 
-    def _compare(self, peer: NodeId, theirs: int, now: Seconds, room: int) -> None:
+    def _compare(self, peer: NodeId, row: Row | None, theirs: int, now: Seconds, room: int) -> None:
         """Look into a lasting difference; not by tunnel, which has no room for a digest."""
         if self.has_left:
             return
-        row, direct = self._parts.view.get(peer), room == limits.MAX_PLAINTEXT
+        direct = room == limits.MAX_PLAINTEXT
         if row is None:
             self._parts.pull(peer, peer, now)
             if direct:

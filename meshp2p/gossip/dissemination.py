@@ -63,6 +63,10 @@ class Dissemination:
         """How many items still have to be sent."""
         return sum(map(len, self._lanes))
 
+    def __bool__(self) -> bool:
+        """Whether anything still has to be sent."""
+        return any(self._lanes)
+
     def put_line(self, record: Record, *, refutes: bool = False, new_body: bool = False) -> None:
         """Spread a line; with body and chain if they are new and a datagram can hold them."""
         subject = record.line.node_id
@@ -113,16 +117,17 @@ class Dissemination:
             knows_all: Whether the recipient's view is what ours is: lines would be no news to
                 it, and count as sent. Accusations are not part of a view.
         """
-        if not any(self._lanes):
+        filled = [number for number, lane in enumerate(self._lanes) if lane]
+        if not filled:
             return
         sends = ceil(self.retransmit_multiplier * log(population + 1))
         told = set() if told is None else told
         shares = [share if lane else 0.0 for lane, share in zip(self._lanes, _SHARES, strict=True)]
         free = datagram.free
-        for number in range(len(self._lanes)):
+        for number in filled:
             keep = free * sum(shares[number + 1 :])
             self._fill_from(number, datagram, sends, told, keep=keep, knows_all=knows_all)
-        for number in range(len(self._lanes)):  # what nobody else had a use for
+        for number in filled:  # what nobody else had a use for
             self._fill_from(number, datagram, sends, told, keep=0.0, knows_all=knows_all)
 
     def _fill_from(

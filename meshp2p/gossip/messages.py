@@ -39,12 +39,14 @@ MAX_TUNNELLED: Final = limits.MAX_PLAINTEXT - limits.DATAGRAM_OVERHEAD - 48
 MAX_WANTED: Final = 96
 """Members that one `Want` names."""
 
+_PING_FIELDS: Final = 3
+_ACK_FIELDS: Final = 4
 _HASH_BYTES: Final = 8
 _LIST_HEADER: Final = 3
 _U32: Final = 1 << 32
 
 
-@attrs.frozen
+@attrs.define  # not frozen: most datagrams hold one, and freezing doubles the cost
 class Ping:
     """Are you there?
 
@@ -61,7 +63,7 @@ class Ping:
         return [PING, self.seq, self.view_hash.to_bytes(_HASH_BYTES, "big"), 0]
 
 
-@attrs.frozen
+@attrs.define  # likewise
 class Ack:
     """Yes; with the sender's view hash and how many calls it is running."""
 
@@ -208,25 +210,44 @@ def decode_untrusted(plaintext: bytes) -> list[Message]:
     Raises:
         WireError: And nothing else, whatever `plaintext` holds.
     """
+    return messages_untrusted(items_untrusted(plaintext))
+
+
+def items_untrusted(plaintext: bytes) -> list[Value]:
+    """Unpack a datagram's plaintext, which is too short to do harm by its shape.
+
+    Raises:
+        WireError: And nothing else, whatever `plaintext` holds.
+    """
     if len(plaintext) > limits.MAX_PLAINTEXT:
         raise WireError(f"a plaintext of {len(plaintext)} bytes")
-    return [_decode_item(item) for item in codec.unpack_list_untrusted(plaintext, 0)]
+    return codec.unpack_head_untrusted(plaintext, 0)
+
+
+def messages_untrusted(items: list[Value]) -> list[Message]:
+    """Read the items of one datagram.
+
+    Raises:
+        WireError: And nothing else, whatever they are.
+    """
+    return [_decode_item(item) for item in items]
 
 
 def _decode_item(item: Value) -> Message:
-    match array(item, "an item", at_least=1):
-        case [1 | 2 | 6, _, _, *_] as question:
-            return _decode_probe(question)
+    read = array(item, "an item", at_least=1)
+    match read:
+        case [1 | 2 | 6, *_]:
+            return _decode_probe(read)
         case [10, line, *_]:
             return LineItem(binary(line, "line", at_most=MAX_LINE))
         case [11, line, body, chain, *_]:
             return record_untrusted([line, body, chain])
         case [12, accusation, *_]:
             return SuspicionItem(binary(accusation, "suspicion", at_most=MAX_ACCUSATION))
-    return _decode_seldom(item)
+    return _decode_seldom(read)
 
 
-def _decode_seldom(item: Value) -> Message:
+def _decode_seldom(item: list[Value]) -> Message:
     match item:
         case [20, sums, *_]:
             return DigestItem(binary(sums, "digest", exactly=DIGEST_BYTES))
@@ -238,21 +259,20 @@ def _decode_seldom(item: Value) -> Message:
         case [23, mask, *_]:
             return DifferItem(mask_untrusted(mask))
         case [kind, *_]:
-            if kind in _KINDS or type(kind) is not int:
-                raise WireError(f"a malformed item of kind {kind!r}"[:80])
-            return Unknown(kind)
-    raise WireError("an empty item")
+            if kind not in _KINDS and type(kind) is int:
+                return Unknown(kind)
+    raise WireError("a malformed item")  # no word of what it holds: it may nest without end
 
 
 def _decode_probe(item: list[Value]) -> Message:
-    match item:
-        case [1, seq, view_hash, *_]:
-            return Ping(natural(seq, "seq"), _hash(view_hash))
-        case [2, seq, view_hash, load, *_]:
-            return Ack(natural(seq, "seq"), _hash(view_hash), natural(load, "load", _U32))
-        case [6, int(), target, *_]:
-            return Nack(NodeId(binary(target, "target", exactly=NODE_ID_BYTES)))
-    raise WireError(f"a malformed item of kind {item[0]!r}")
+    kind, size = item[0], len(item)  # no patterns: most datagrams hold one of these
+    if kind == PING and size >= _PING_FIELDS:
+        return Ping(natural(item[1], "seq"), _hash(item[2]))
+    if kind == ACK and size >= _ACK_FIELDS:
+        return Ack(natural(item[1], "seq"), _hash(item[2]), natural(item[3], "load", _U32))
+    if kind == NACK and size >= _PING_FIELDS and isinstance(item[1], int):
+        return Nack(NodeId(binary(item[2], "target", exactly=NODE_ID_BYTES)))
+    raise WireError("a malformed ping, ack or nack")
 
 
 def mask_untrusted(value: Value) -> int:
@@ -310,8 +330,9 @@ class Datagram:
             size: Its packed length, where that is known already.
             keep: Bytes that must be left over, for something else.
         """
-        size = len(codec.pack(item)) if size is None else size
-        if size > self.free - keep:
+        if size is None:
+            size = len(codec.pack(item))
+        if size > self.room - self._used - keep:
             return False
         self._items.append(item)
         self._used += size

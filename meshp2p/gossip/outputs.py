@@ -10,7 +10,7 @@ from meshp2p.events import Event
 from meshp2p.ids import NodeId
 
 
-@attrs.frozen
+@attrs.define  # not frozen: made for every datagram, and freezing doubles the cost
 class SendPlain:
     """Seal this for the member and send it as one datagram."""
 

@@ -25,7 +25,7 @@ from meshp2p.gossip.view import View
 from meshp2p.identity.keys import Crypto
 from meshp2p.identity.node import NodeIdentity
 from meshp2p.ids import NodeId, Seconds
-from meshp2p.wire import limits
+from meshp2p.wire import codec, limits
 from meshp2p.wire.codec import Value
 
 _DEPARTED_AT_ONCE: Final = 64
@@ -75,6 +75,8 @@ class Parts:
 
     def drain(self) -> list[Output]:
         """What was asked for since the last call, in order; pulls are joined by peer."""
+        if not (self._outputs or self._pulls):
+            return []
         outputs, self._outputs = self._outputs, []
         for peer, ids in self._pulls.items():
             outputs += [Pull(peer, tuple(some)) for some in _batches(ids, limits.MAX_PULLS)]
@@ -89,11 +91,17 @@ class Parts:
         """
         if self.guest:
             return
+        row = self.view.get(to)
+        if not self.news and (row is None or row.state == "alive"):
+            plaintext = codec.pack(items)
+            if len(plaintext) <= room:  # nothing to choose: as it is with most probes and acks
+                self._outputs.append(SendPlain(to, plaintext))
+                return
         datagram = Datagram(room)
         for item in (*items, *self.about(to)):
             datagram.add(item)
         self._fill(datagram, to)
-        self.put(SendPlain(to, datagram.encode()))
+        self._outputs.append(SendPlain(to, datagram.encode()))
 
     def send_all(self, to: NodeId, items: Iterable[list[Value]]) -> None:
         """Send these items in as many datagrams as it takes."""

@@ -79,39 +79,41 @@ class Rounds:
 
     def perform(self, now: Seconds) -> None:
         """Do all that is due; what is planned afterwards is later than `now`."""
-        while self._parts.timers.next() <= now:
+        while self._parts.timers.soonest <= now:
             while (key := self._parts.timers.pop_due(now)) is not None:
                 self._due(key, now)
             self.arm(now)
 
     def arm(self, now: Seconds) -> None:
         """Set the timers of whatever there is to do. All that wakes an idle node is here."""
-        parts, view = self._parts, self._parts.view
+        parts = self._parts
         if self._intake:
             self._start(_WORK, now + _WORK_PAUSE)
         if self._own is None:
             return
-        if parts.news and view.live:
+        if parts.news and parts.view.live:
             self._start(_GOSSIP, max(now, self._last_round + parts.config.gossip_interval))
         if not self._own.has_left:
             self._arm_watch(now)
 
     def _arm_watch(self, now: Seconds) -> None:
-        config, view, rng = self._parts.config, self._parts.view, self._parts.rng
+        parts = self._parts
+        config, view, random = parts.config, parts.view, parts.rng.random
         if view.live:
-            self._start(_TICK, now + config.probe_interval * rng.random())
-            self._start(_DIGEST, now + config.digest_interval * (0.5 + rng.random()))
+            self._start(_TICK, now + config.probe_interval * random())
+            self._start(_DIGEST, now + config.digest_interval * (0.5 + random()))
         if view.has_lost:
-            self._start(_LOST, now + config.lost_retry_interval * (0.5 + rng.random()))
+            self._start(_LOST, now + config.lost_retry_interval * (0.5 + random()))
         if view.dead or view.left:
             self._start(_SWEEP, now + _SWEEP_INTERVAL)
         ask_at = self._entropy.ask_at
-        if ask_at is not None and self._parts.timers.get(_DOUBT) != ask_at:
-            self._parts.timers.set(_DOUBT, ask_at)
+        if ask_at is not None and parts.timers.get(_DOUBT) != ask_at:
+            parts.timers.set(_DOUBT, ask_at)
 
     def _start(self, key: str, at: Seconds) -> None:
-        if self._parts.timers.get(key) is None:
-            self._parts.timers.set(key, at)
+        timers = self._parts.timers
+        if key not in timers.planned:
+            timers.set(key, at)
 
     def _due(self, key: object, now: Seconds) -> None:
         match key:

@@ -19,11 +19,17 @@ from meshp2p.gossip.dissemination import Dissemination
 from meshp2p.gossip.fields import array, binary
 from meshp2p.gossip.intake import Intake
 from meshp2p.gossip.messages import (
+    BucketItem,
+    DifferItem,
+    DigestItem,
     LineItem,
     RecordItem,
+    Repairing,
     SuspicionItem,
-    decode_untrusted,
+    WantItem,
+    items_untrusted,
     mask_untrusted,
+    messages_untrusted,
     record_untrusted,
 )
 from meshp2p.gossip.outputs import Output, SyncWith
@@ -45,6 +51,8 @@ from meshp2p.ids import Address, NodeId, Seconds
 from meshp2p.wire import limits
 from meshp2p.wire.codec import Value
 
+_CLAIMS: Final = (LineItem, RecordItem, SuspicionItem)
+_REPAIRING: Final = (DigestItem, BucketItem, WantItem, DifferItem)
 _FAREWELLS: Final = 8
 """Members that a leaver tells at once: they may be all that hear it."""
 
@@ -139,9 +147,26 @@ class Swim(Census):
         Args:
             room: Bytes of an immediate answer; `MAX_TUNNELLED` if it came by tunnel.
         """
+        try:
+            items = items_untrusted(plaintext)
+        except WireError:
+            self._begin(now)
+            self._parts.counters["datagrams_malformed"] += 1
+            return
+        self.receive_items(peer, items, now=now, room=room)
+
+    def receive_items(
+        self,
+        peer: NodeId,
+        items: list[Value],
+        *,
+        now: Seconds,
+        room: int = limits.MAX_PLAINTEXT,
+    ) -> None:
+        """The same, for whoever has unpacked the plaintext."""
         self._begin(now)
         try:
-            messages = decode_untrusted(plaintext)
+            messages = messages_untrusted(items)
         except WireError:
             self._parts.counters["datagrams_malformed"] += 1
             return
@@ -150,11 +175,16 @@ class Swim(Census):
         row = self._parts.view.get(peer)
         if row is not None:
             row.last_seen = now
-        self._conversation.receive(peer, messages, now, room)  # before any signature is checked
+        # Questions are answered before any signature is checked.
+        self._conversation.receive(peer, row, messages, now, room)
+        repairing: list[Repairing] = []
         for message in messages:
-            if isinstance(message, LineItem | RecordItem | SuspicionItem):
+            if isinstance(message, _CLAIMS):
                 self._intake.offer(message, peer, now)
-        self._conversation.receive_repairs(peer, messages, now, room)
+            elif isinstance(message, _REPAIRING):
+                repairing.append(message)
+        if repairing:
+            self._conversation.receive_repairs(peer, repairing, now, room)
         self._rounds.arm(now)
 
     def merge_untrusted(
@@ -362,7 +392,7 @@ class Swim(Census):
 
     def next_deadline(self) -> Seconds:
         """When `receive_deadline` is wanted; `inf` if nothing is planned."""
-        return self._parts.timers.next()
+        return self._parts.timers.soonest
 
     def outputs(self) -> list[Output]:
         """What is asked of the engine since the last call, in order."""
@@ -374,7 +404,7 @@ class Swim(Census):
         """Count anew, and notice whether this node itself was late."""
         self._admission.begin_input()
         self._parts.evidence.now = now
-        due = self._parts.timers.next()
+        due = self._parts.timers.soonest
         if now - due > self._parts.config.ack_timeout / 2 and due != self._forgiven:
             self._forgiven = due
             self._parts.evidence.stalled(now - due)

@@ -21,50 +21,62 @@ class Timers:
     """At most one deadline for each key; setting it again moves it.
 
     Moved deadlines stay in the heap until they come up or outnumber the live ones.
+
+    Args:
+        soonest: The earliest deadline, `inf` if there is none. For reading, as is the next:
+            both are asked with every input.
+        planned: When each key is due.
     """
 
-    _at: dict[Hashable, Seconds] = attrs.field(factory=dict, init=False)
+    soonest: Seconds = attrs.field(default=inf, init=False)
+    planned: dict[Hashable, Seconds] = attrs.field(factory=dict, init=False)
     _heap: list[tuple[Seconds, int, Hashable]] = attrs.field(factory=list, init=False)
     _order: count[int] = attrs.field(factory=count, init=False)
 
     def set(self, key: Hashable, at: Seconds) -> None:
         """Let the key be due at `at`, rounded up to a microsecond."""
         at = ceil(at * _PER_SECOND) / _PER_SECOND
-        self._at[key] = at
+        is_new = key not in self.planned
+        self.planned[key] = at
         heappush(self._heap, (at, next(self._order), key))
-        if len(self._heap) > 2 * len(self._at) + _SLACK:
-            self._heap = [entry for entry in self._heap if self._at.get(entry[2]) == entry[0]]
+        if len(self._heap) > 2 * len(self.planned) + _SLACK:
+            self._heap = [entry for entry in self._heap if self.planned.get(entry[2]) == entry[0]]
             heapify(self._heap)
+        if is_new:
+            self.soonest = min(self.soonest, at)
+        else:
+            self._look()
 
     def cancel(self, key: Hashable) -> None:
         """Forget the key's deadline, if it has one."""
-        self._at.pop(key, None)
+        if self.planned.pop(key, inf) <= self.soonest:
+            self._look()
 
     def clear(self) -> None:
         """Forget all deadlines."""
-        self._at.clear()
+        self.planned.clear()
         self._heap.clear()
+        self.soonest = inf
 
     def get(self, key: Hashable) -> Seconds | None:
         """When the key is due; None if it is not set."""
-        return self._at.get(key)
-
-    def next(self) -> Seconds:
-        """The earliest deadline, `inf` if there is none."""
-        while self._heap:
-            at, _, key = self._heap[0]
-            if self._at.get(key) == at:
-                return at
-            heappop(self._heap)
-        return inf
+        return self.planned.get(key)
 
     def pop_due(self, now: Seconds) -> Hashable | None:
         """The key that is due longest, which is then no longer set; None if none is due."""
-        if self.next() > now:
+        if self.soonest > now:
             return None
         _, _, key = heappop(self._heap)
-        del self._at[key]
+        del self.planned[key]
+        self._look()
         return key
+
+    def _look(self) -> None:
+        """Find the earliest again; what was moved or cancelled leaves the top of the heap."""
+        heap, planned = self._heap, self.planned
+        while heap and planned.get(heap[0][2]) != heap[0][0]:
+            heappop(heap)
+        self.soonest = heap[0][0] if heap else inf
 
 
 @attrs.define

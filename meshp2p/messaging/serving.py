@@ -61,8 +61,13 @@ class Serving:
         next_number: Callable[[], int],
         own_id: NodeId,
         queue_bytes: int = limits.MAX_QUEUED_BODIES,
+        board: list[Seconds] | None = None,
     ) -> None:
-        """Run at most `slots` handlers at once, let `queue` requests wait."""
+        """Run at most `slots` handlers at once, let `queue` requests wait.
+
+        Args:
+            board: As `Deadlines` takes it.
+        """
         self._slots = slots
         self._queue_limit = queue
         self._queue_bytes = queue_bytes
@@ -75,7 +80,7 @@ class Serving:
         self._attached = 0
         self._running: dict[str, int] = {}
         self._load = 0
-        self._deadlines = Deadlines()
+        self._deadlines = Deadlines(board)
         self._duplicates = Duplicates()
         self.capabilities: Mapping[str, CapabilityInfo] = {}
         self.listens = False
@@ -315,7 +320,7 @@ class Serving:
 
     def next_deadline(self) -> Seconds:
         """When `receive_deadline` has something to do."""
-        return self._deadlines.next()
+        return self._deadlines.soonest
 
     def receive_deadline(self, *, now: Seconds) -> None:
         """Answer what is due, and tell its handler to stop.

@@ -225,6 +225,8 @@ class Driver:
                 kind = type(effect)
                 if kind is StreamReady:
                     dirty[effect.stream] = None  # type: ignore[union-attr]  # narrowed by `kind`
+                elif kind is SendDatagram:
+                    self._network.send_or_drop(effect.data, effect.to)  # type: ignore[union-attr]
                 elif kind is Announce:
                     self._announce(effect.event)  # type: ignore[union-attr]
                 elif kind is Invoke:
@@ -240,8 +242,6 @@ class Driver:
 
     def _perform_rare(self, effect: object) -> None:
         match effect:
-            case SendDatagram(to=to, data=data):
-                self._network.send_or_drop(data, to)
             case OpenStream(stream=number, to=to):
                 self._streams.open(number, to)
             case CloseStream(stream=number, flush=flush):

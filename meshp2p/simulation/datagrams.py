@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
-
-import attrs
+from typing import TYPE_CHECKING, TypeAlias
 
 from meshp2p.ids import Address
 
@@ -14,22 +12,8 @@ if TYPE_CHECKING:
     from meshp2p.simulation.world import World
 
 
-@attrs.define(eq=False)
-class _Sent:
-    """One datagram under way.
-
-    Args:
-        source: As the receiver sees the sender.
-        to: As the sender named the receiver.
-        number: Of the packet in its world.
-    """
-
-    sender: Node
-    source: Address
-    to: Address
-    data: bytes
-    number: int
-    life: int
+_Sent: TypeAlias = "tuple[Node, int, Address]"
+"""Who sent a datagram, in which life, and whereto."""
 
 
 class Datagrams:
@@ -44,7 +28,7 @@ class Datagrams:
         world = self._world
         for look in world.on_datagram:
             look(sender, to, data)
-        number = world.next_packet()
+        number = world.packets = world.packets + 1
         found = world.find(sender, to, datagram=True)
         target, source = found if found is not None else (None, to)
         if world.watchers:
@@ -54,23 +38,22 @@ class Datagrams:
             if found is None:
                 world.tell("drop", sender.name, to=name, what=what, len=size, id=number, why="nat")
         if target is not None:
-            sent = _Sent(sender, source, to, data, number, sender.life)
-            link = (sender.name, target.name)
-            world.links.send_datagram(link, partial(self._arrive, sent, target), len(data))
+            arrive = partial(self._arrive, target, data, source, number, (sender, sender.life, to))
+            world.links.send_datagram((sender.name, target.name), arrive, len(data))
 
-    def _arrive(self, sent: _Sent, target: Node) -> None:
-        world = self._world
+    def _arrive(self, target: Node, data: bytes, source: Address, number: int, sent: _Sent) -> None:
+        world, sender = self._world, sent[0]
         if target.is_running:
-            target.process.feed_datagram(sent.data, sent.source, sent.sender.name, sent.number)
+            target.process.feed_datagram(data, source, sender.name, number)
         elif target.has_power:
-            back = (target.name, sent.sender.name)
-            world.tell("refuse", target.name, what="datagram", to=back[1], id=sent.number)
-            world.links.send_datagram(back, partial(self._refuse, sent))
+            back = (target.name, sender.name)
+            world.tell("refuse", target.name, what="datagram", to=back[1], id=number)
+            world.links.send_datagram(back, partial(self._refuse, *sent))
 
-    def _refuse(self, sent: _Sent) -> None:
+    def _refuse(self, sender: Node, life: int, to: Address) -> None:
         """ICMP reaches whoever sent to a closed port, if that process is still there."""
-        if sent.sender.life == sent.life:
-            sent.sender.feed(lambda engine, now: engine.datagram_refused(sent.to, now=now))
+        if sender.life == life:
+            sender.feed(lambda engine, now: engine.datagram_refused(to, now=now))
 
     def smuggle(self, sender: str, to: Node, source: Address, data: bytes) -> None:
         """One that no engine sent: somebody made it up, or kept a copy."""

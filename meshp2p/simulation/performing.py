@@ -56,11 +56,13 @@ class Performer:
 
     def perform(self, process: Process, effect: Effect) -> None:
         """Do one thing, or begin it."""
+        if isinstance(effect, SendDatagram):  # no pattern: most effects are such
+            world = self._world
+            if world.charges is not None:
+                process.owed += world.charges.datagram
+            world.datagrams.send(self._node, effect.to, effect.data)
+            return
         match effect:
-            case SendDatagram(to=to, data=data):
-                if self._world.charges is not None:
-                    process.owed += self._world.charges.datagram
-                self._world.datagrams.send(self._node, to, data)
             case StreamReady(stream=stream):
                 process.dirty[stream] = None
             case Invoke():

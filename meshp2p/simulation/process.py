@@ -82,31 +82,38 @@ class Process:
 
     def feed_datagram(self, data: bytes, source: Address, sender: str, number: int) -> None:
         """A datagram reaches the socket; a full one drops it."""
+        if not (self.has_ended or self.halts or self._busy or self._backlog):
+            self._read(data, source, sender, number)
+            self._end_input()
+            return
         if self._datagrams_waiting >= _SOCKET_BUFFER:
             if self._world.watchers:
                 to, what, size = self._node.name, "datagram", len(data)
                 self._world.tell("drop", sender, to=to, what=what, len=size, id=number, why="queue")
             return
         self._datagrams_waiting += 1
-        self.feed(partial(self._read, data, source, sender, number))
+        self.feed(partial(self._read_waiting, data, source, sender, number))
 
-    def _read(
+    def _read_waiting(
         self,
         data: bytes,
         source: Address,
         sender: str,
         number: int,
-        engine: Engine,
-        now: Seconds,
+        _engine: Engine,
+        _now: Seconds,
     ) -> None:
         self._datagrams_waiting -= 1
+        self._read(data, source, sender, number)
+
+    def _read(self, data: bytes, source: Address, sender: str, number: int) -> None:
         world = self._world
         world.note(self._node, "datagram", data)
         if world.watchers:
             world.tell_received(self._node, sender, "datagram", len(data), number)
         if world.charges is not None:
             self.owed += world.charges.datagram
-        engine.receive_datagram(data, source, now=now)
+        self.engine.receive_datagram(data, source, now=self._node.clock.monotonic)
 
     def later(self, seconds: Seconds, act: Input) -> None:
         """An input after a while."""
@@ -114,6 +121,9 @@ class Process:
 
     def _take(self, act: Input) -> None:
         act(self.engine, self._node.clock.monotonic)
+        self._end_input()
+
+    def _end_input(self) -> None:
         slowness = self._node.slowness
         if slowness:
             self.owed += slowness
@@ -128,9 +138,10 @@ class Process:
             self._touched = True
             return
         self._undone = self._asked()
-        if not self._node.is_twin:
+        node = self._node
+        if not node.is_twin:
             for watch in self._world.on_transition:
-                watch(self._node)
+                watch(node)
         if self.owed:
             owed, self.owed = self.owed, 0.0
             self._busy = True
@@ -168,16 +179,17 @@ class Process:
         """What the engine asks for, shown to whoever watches."""
         self._touched = False
         effects = self.engine.effects()
-        if effects and not self._node.is_twin:
+        node = self._node
+        if effects and not node.is_twin:
             for look in self._world.on_effects:
-                look(self._node, effects)
+                look(node, effects)
         return effects
 
     def _perform(self) -> None:
         """Effects in their order; then write; then set the clock."""
-        perform = self._node.performer.perform
         effects, self._undone = self._undone, ()
         while effects or self.dirty:
+            perform = self._node.performer.perform
             for effect in effects:
                 perform(self, effect)
             if self.dirty:
@@ -198,6 +210,9 @@ class Process:
         if due <= self._told_at:
             self._world.violate("deadlines", "a deadline stays due", (self._node.name,))
         self._told_at = -inf  # other inputs may want something done at once
+        self._set_alarm(due)
+
+    def _set_alarm(self, due: Seconds) -> None:
         if due < self._wakes_at and not self.has_ended:
             self._wakes_at = due
             when = self._node.clock.virtual(due)
@@ -207,8 +222,12 @@ class Process:
         if self.has_ended or self._wakes_at != due:
             return
         self._wakes_at = inf
-        if self._is_free() and not self._look_at_clock():
+        if not self._is_free() or self._look_at_clock():
+            return
+        if self._touched:
             self._arm()
+        else:  # what it was armed for has been moved, and the engine has said whereto
+            self._set_alarm(self._due)
 
     def _look_at_clock(self) -> bool:
         """Tell the engine of a deadline that is due; False if none is.

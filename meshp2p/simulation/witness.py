@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 from abc import ABC
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 START: Final[Seconds] = 1_000.0
 """Monotonic time at which every world begins."""
 
+
+_NOTED: Final = struct.Struct("<dI")
 
 UNIX: Final = 1_750_000_000.0
 """Wall clock at monotonic time 0."""
@@ -75,7 +78,8 @@ class Witness(ABC):
 
     def note(self, node: Node, what: str, data: bytes) -> None:
         """Add one thing that happened to the trace's hash."""
-        self._trace.update(f"{self.now!r} {node.name} {what} {len(data)} ".encode() + data)
+        head = _NOTED.pack(self.now, len(data))  # numbers in words would cost as much as the hash
+        self._trace.update(head + f"{node.name} {what} ".encode() + data)
 
     @property
     def trace(self) -> str:

@@ -7,9 +7,11 @@ opens what is on its way. Source: `docs/protocol.md`.
 
 from __future__ import annotations
 
-import copy
 import random
 from collections import deque
+from collections.abc import Callable
+from math import inf
+from typing import NamedTuple
 
 import attrs
 
@@ -35,8 +37,7 @@ class Route:
     static: bytes | None
 
 
-@attrs.frozen
-class Received:
+class Received(NamedTuple):
     """An authentic datagram's plaintext and sender."""
 
     peer: NodeId
@@ -58,6 +59,13 @@ class Endpoint:
         self._answers = Answers()
         self._copies = Copies()
         self._confirmations: dict[int, Confirmation] = {}
+        self._under_way = (
+            self._attempts,
+            self._confirmations,
+            self._sessions.unconfirmed,
+            self._answers.by_index,
+        )
+        """All that a deadline may come of; nearly always empty."""
         self._waiting: dict[NodeId, deque[bytes]] = {}
         self._outbox: list[tuple[Path, NodeId | None, bytes]] = []
         # Twice what an initiator needs for all its tries.
@@ -68,6 +76,8 @@ class Endpoint:
 
     def outputs(self) -> list[tuple[Path, NodeId | None, bytes]]:
         """Drain (path, peer, datagram). The peer is known whenever the path is `Via`."""
+        if not self._outbox:
+            return []
         out, self._outbox = self._outbox, []
         return out
 
@@ -87,13 +97,14 @@ class Endpoint:
         peer: NodeId,
         plaintext: bytes,
         *,
-        route: Route,
+        route: Callable[[NodeId], Route],
         now: Seconds,
         via: NodeId | None = None,
     ) -> None:
         """Seal and send; without a session, a handshake goes first and this waits.
 
         Args:
+            route: Asked only where the session does not know the way itself.
             via: Go through this member, because the peer does not answer directly. A
                 handshake under way is tried through it as well. A session may be one
                 that the peer has lost (it keeps so many only): then a new one is begun
@@ -102,28 +113,24 @@ class Endpoint:
         session = self._sessions.current(peer)
         helper = None if via is None else Via(via)
         if session is None:
-            if self._initiate(peer, route, helper, now):
+            if self._initiate(peer, route(peer), helper, now):
                 self._wait(peer, plaintext)
             return
         if helper is not None:
-            if self._initiate(peer, route, None, now):
+            if self._initiate(peer, route(peer), None, now):
                 self._wait(peer, plaintext)
         elif now - session.created_at > self.rekey_after:
-            self._initiate(peer, route, None, now)
-        path = helper or self._direct(session, route)
+            self._initiate(peer, route(peer), None, now)
+        path = helper or session.path
+        if helper is None and isinstance(path, Via):  # made through a member: now directly
+            addresses = route(peer).addresses
+            path = addresses[0] if addresses else path
         self._outbox.append((path, peer, session.seal(plaintext, self._ciphers)))
 
     def _wait(self, peer: NodeId, plaintext: bytes) -> None:
         waiting = self._waiting.setdefault(peer, deque(maxlen=limits.MAX_WAITING_PER_PEER))
         if plaintext not in waiting:  # one for each helper
             waiting.append(plaintext)
-
-    @staticmethod
-    def _direct(session: Session, route: Route) -> Path:
-        """The session's own path; a direct address where it was made through a member."""
-        if isinstance(session.path, Via) and route.addresses:
-            return route.addresses[0]
-        return session.path
 
     def reply(self, peer: NodeId, plaintext: bytes, *, path: Path, now: Seconds) -> bool:  # noqa: ARG002  # an input like the others: the engine tells the time with each
         """Answer on the very path that a datagram came by; False without a session."""
@@ -147,9 +154,10 @@ class Endpoint:
         Raises:
             WireError: And nothing else, whatever `data` holds.
         """
-        match packet.parse_untrusted(data):
-            case packet.Data() as sealed:
-                return self._receive_data(sealed, path)
+        parsed = packet.parse_untrusted(data)
+        if type(parsed) is packet.Data:  # nearly always
+            return self._receive_data(parsed, path)
+        match parsed:
             case packet.Init() as init:
                 self._receive_init(init, path, now)
             case packet.Reply(kind=packet.RESP) as resp:
@@ -163,7 +171,8 @@ class Endpoint:
         if session is None:
             raise WireError("a datagram for a session that we do not have")
         plaintext = session.open_untrusted(sealed, path, self._ciphers)
-        self._confirmations.pop(session.index, None)
+        if self._confirmations:
+            self._confirmations.pop(session.index, None)
         if not session.confirmed:
             self._sessions.confirm(session)
             self._established(session, path)
@@ -263,7 +272,7 @@ class Endpoint:
             raise WireError("an answer to no handshake of ours")
         self._door.check_mac_untrusted(resp.covered, resp.mac1, xx=xx)
         # A copy: if somebody else answers at an old address, the right one still may.
-        noise = copy.copy(begun.noise)
+        noise = begun.noise.branch()
         payload = noise.read_untrusted(resp.noise)
         peer = self._door.admit_untrusted(payload, noise.remote_static, now=now)
         if peer.credential.node_id != begun.peer_id:
@@ -284,7 +293,7 @@ class Endpoint:
         answer = self._answers.find(finish.receiver)
         if answer is None:
             raise WireError("the end of no handshake of ours")
-        noise = copy.copy(answer.noise)
+        noise = answer.noise.branch()
         payload = noise.read_untrusted(finish.noise)
         peer = self._door.admit_untrusted(payload, noise.remote_static, now=now)
         self._answers.remove(answer)
@@ -349,19 +358,22 @@ class Endpoint:
 
     def next_deadline(self) -> Seconds:
         """When `receive_deadline` has something to do."""
-        soonest = float("inf")
+        if not any(self._under_way):
+            return inf
+        soonest = inf
         for begun in self._attempts.values():
             soonest = min(soonest, begun.next_try)
         for confirmation in self._confirmations.values():
             soonest = min(soonest, confirmation.next_try)
-        if self._answers or self._sessions.has_unconfirmed:
-            for half_made in (self._answers.oldest(), self._sessions.oldest_unconfirmed()):
-                if half_made is not None:
-                    soonest = min(soonest, half_made.created_at + self._half_made_life)
+        for half_made in (self._answers.oldest(), self._sessions.oldest_unconfirmed()):
+            if half_made is not None:
+                soonest = min(soonest, half_made.created_at + self._half_made_life)
         return soonest
 
     def receive_deadline(self, *, now: Seconds) -> None:
         """Try unanswered handshakes again, give up old ones."""
+        if not any(self._under_way):
+            return
         for begun in [b for b in self._attempts.values() if b.next_try <= now]:
             if begun.tries >= self._config.handshake_tries:
                 self._drop_attempt(begun)

@@ -8,6 +8,7 @@ Source: WireGuard, section 5.4.4 (mac1), keyed also by the PSK.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
 from typing import Final
@@ -27,9 +28,13 @@ def mac1(group_id: bytes, psk: bytes, receiver_static: bytes | None, packet: byt
         receiver_static: Its X25519 key; None or zeros where the sender does not know it (XX).
         packet: All bytes before the mac.
     """
-    secret = b"mac1" + group_id + psk + (receiver_static or _NOBODY)
-    key = hashlib.sha256(secret).digest()
+    key = _key(group_id, psk, receiver_static or _NOBODY)
     return hashlib.blake2s(packet, key=key, digest_size=_MAC_BYTES).digest()
+
+
+@functools.lru_cache(maxsize=64)  # every datagram of a stranger costs one check with our own
+def _key(group_id: bytes, psk: bytes, receiver_static: bytes) -> bytes:
+    return hashlib.sha256(b"mac1" + group_id + psk + receiver_static).digest()
 
 
 def mac1_matches(

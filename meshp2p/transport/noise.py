@@ -9,8 +9,8 @@ Source: The Noise Protocol Framework, revision 34, sections 5, 7 and 9.
 
 from __future__ import annotations
 
+import functools
 import hashlib
-import hmac
 from typing import Final, Literal, TypeAlias
 
 import attrs
@@ -21,6 +21,12 @@ from meshp2p.wire import limits
 
 Token: TypeAlias = Literal["e", "s", "ee", "es", "se", "ss", "psk"]
 
+_HASH_BYTES: Final = 32
+"""Of SHA-256."""
+
+_BLOCK_BYTES: Final = 64
+_INNER: Final = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER: Final = bytes(byte ^ 0x5C for byte in range(256))
 _MAX_NONCE: Final = (1 << 64) - 1
 """Reserved for `rekey` (section 5.1)."""
 
@@ -63,9 +69,9 @@ def rekey(crypto: Crypto, key: bytes) -> bytes:
     return crypto.aead(key).seal(nonce_of(_MAX_NONCE), bytes(KEY_BYTES), b"")[:KEY_BYTES]
 
 
-@attrs.frozen
+@attrs.define  # not frozen, though nobody changes one: a handshake makes forty of them
 class _Symmetric:
-    """What both sides have agreed on so far: section 5.2's SymmetricState, immutable.
+    """What both sides have agreed on so far: section 5.2's SymmetricState, never changed.
 
     Args:
         chain: Chaining key `ck`.
@@ -79,17 +85,11 @@ class _Symmetric:
     key: bytes | None = attrs.field(default=None, repr=False)
     counter: int = 0
 
-    @classmethod
-    def begin(cls, name: str) -> _Symmetric:
-        encoded = name.encode()
-        if len(encoded) <= hashlib.sha256().digest_size:
-            start = encoded.ljust(hashlib.sha256().digest_size, b"\0")
-        else:
-            start = hashlib.sha256(encoded).digest()
-        return cls(chain=start, hash=start)
-
     def mix_hash(self, data: bytes) -> _Symmetric:
-        return attrs.evolve(self, hash=hashlib.sha256(self.hash + data).digest())
+        return _Symmetric(self.chain, self._hash_with(data), self.key, self.counter)
+
+    def _hash_with(self, data: bytes) -> bytes:
+        return hashlib.sha256(self.hash + data).digest()
 
     def mix_key(self, secret: bytes) -> _Symmetric:
         chain, key = _hkdf(self.chain, secret, 2)
@@ -97,7 +97,7 @@ class _Symmetric:
 
     def mix_key_and_hash(self, secret: bytes) -> _Symmetric:
         chain, mixed, key = _hkdf(self.chain, secret, 3)
-        return _Symmetric(chain, self.mix_hash(mixed).hash, key, 0)
+        return _Symmetric(chain, self._hash_with(mixed), key, 0)
 
     def seal(self, crypto: Crypto, plaintext: bytes) -> tuple[_Symmetric, bytes]:
         if self.key is None:
@@ -112,7 +112,7 @@ class _Symmetric:
         return self._after(sealed), plaintext
 
     def _after(self, sealed: bytes) -> _Symmetric:
-        return attrs.evolve(self.mix_hash(sealed), counter=self.counter + 1)
+        return _Symmetric(self.chain, self._hash_with(sealed), self.key, self.counter + 1)
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -136,9 +136,9 @@ class Handshake:
     _psk: bytes = attrs.field(repr=False, alias="psk")
     _static: bytes = attrs.field(repr=False, alias="static")
     _ephemeral: bytes = attrs.field(repr=False, alias="ephemeral")
-    _remote_ephemeral: bytes | None = None
+    _remote_ephemeral: bytes | None = attrs.field(default=None, alias="remote_ephemeral")
     _symmetric: _Symmetric = attrs.field(repr=False, alias="symmetric")
-    _messages: int = 0
+    _messages: int = attrs.field(default=0, alias="messages")
 
     @classmethod
     def initiator(
@@ -168,7 +168,7 @@ class Handshake:
         """
         if (remote_static is not None) != pattern.responder_known:
             raise UsageError(f"{pattern.name}: remote_static is given where it is not wanted")
-        symmetric = _Symmetric.begin(pattern.name).mix_hash(prologue)
+        symmetric = _begun(pattern.name, prologue)
         if remote_static is not None:
             symmetric = symmetric.mix_hash(remote_static)
         return cls(
@@ -198,7 +198,7 @@ class Handshake:
 
         It never knows beforehand who writes, hence `remote_static` is None.
         """
-        symmetric = _Symmetric.begin(pattern.name).mix_hash(prologue)
+        symmetric = _begun(pattern.name, prologue)
         if pattern.responder_known:
             symmetric = symmetric.mix_hash(crypto.exchange_public(static_private))
         return cls(
@@ -210,6 +210,21 @@ class Handshake:
             static=static_private,
             ephemeral=ephemeral_private,
             symmetric=symmetric,
+        )
+
+    def branch(self) -> Handshake:
+        """Another one that goes on from here: what it reads leaves no trace in this one."""
+        return Handshake(
+            pattern=self.pattern,
+            is_initiator=self.is_initiator,
+            remote_static=self.remote_static,
+            crypto=self._crypto,
+            psk=self._psk,
+            static=self._static,
+            ephemeral=self._ephemeral,
+            remote_ephemeral=self._remote_ephemeral,
+            symmetric=self._symmetric,
+            messages=self._messages,
         )
 
     @property
@@ -313,6 +328,17 @@ class Handshake:
         return (self._messages % 2 == 0) == self.is_initiator
 
 
+@functools.lru_cache(maxsize=16)  # a node has a handful of prologues
+def _begun(name: str, prologue: bytes) -> _Symmetric:
+    """Section 5.2's InitializeSymmetric, and the prologue."""
+    encoded = name.encode()
+    if len(encoded) <= _HASH_BYTES:
+        start = encoded.ljust(_HASH_BYTES, b"\0")
+    else:
+        start = hashlib.sha256(encoded).digest()
+    return _Symmetric(chain=start, hash=start).mix_hash(prologue)
+
+
 def _cut(message: bytes, length: int) -> tuple[bytes, bytes]:
     if len(message) < length:
         raise WireError("a handshake message cut short")
@@ -321,9 +347,22 @@ def _cut(message: bytes, length: int) -> tuple[bytes, bytes]:
 
 def _hkdf(chain: bytes, secret: bytes, outputs: int) -> list[bytes]:
     """Section 4.3: two or three keys of 32 bytes."""
-    extracted = hmac.digest(chain, secret, "sha256")
+    pads = _pads(_hmac(_pads(chain), secret))
     keys: list[bytes] = []
+    previous = b""
     for count in range(1, outputs + 1):
-        previous = keys[-1] if keys else b""
-        keys.append(hmac.digest(extracted, previous + bytes([count]), "sha256"))
+        previous = _hmac(pads, previous + bytes((count,)))
+        keys.append(previous)
     return keys
+
+
+def _pads(key: bytes) -> tuple[bytes, bytes]:
+    """What HMAC makes of a key of 32 bytes before it sees any data (RFC 2104)."""
+    padded = key.ljust(_BLOCK_BYTES, b"\0")
+    return padded.translate(_INNER), padded.translate(_OUTER)
+
+
+def _hmac(pads: tuple[bytes, bytes], data: bytes) -> bytes:
+    """HMAC-SHA256. A handshake needs sixty, and `hmac.digest` takes half as long again."""
+    inner, outer = pads
+    return hashlib.sha256(outer + hashlib.sha256(inner + data).digest()).digest()

@@ -12,7 +12,7 @@ reserved. Source: `docs/protocol.md`; WireGuard's protocol for the shape.
 from __future__ import annotations
 
 import struct
-from typing import Final
+from typing import Final, NamedTuple
 
 import attrs
 
@@ -37,6 +37,7 @@ RESERVED: Final = frozenset(VERSION << 4 | kind for kind in (5, 6, 7, 8))
 """COOKIE, RELAY, PUNCH, HINT."""
 
 DATA_HEADER: Final = struct.Struct("<BBHIQ")
+_DATA_HEADER_BYTES: Final = DATA_HEADER.size
 _INIT_HEADER: Final = struct.Struct("<BBBBI")
 _REPLY_HEADER: Final = struct.Struct("<BBHII")
 _LENGTH: Final = struct.Struct("<H")
@@ -77,9 +78,11 @@ class Reply:
     mac1: bytes
 
 
-@attrs.frozen
-class Data:
-    """A sealed datagram; `header` is authenticated with it."""
+class Data(NamedTuple):
+    """A sealed datagram; `header` is authenticated with it.
+
+    No attrs class, as nearly every datagram is one and a tuple is made in half the time.
+    """
 
     receiver: int
     counter: int
@@ -131,9 +134,8 @@ def parse_untrusted(data: bytes) -> Init | Reply | Data:
 def _parse_data(data: bytes) -> Data:
     if len(data) < limits.DATAGRAM_OVERHEAD:
         raise WireError("a sealed datagram that is too short")
-    header = data[: DATA_HEADER.size]
-    _, _, _, receiver, counter = DATA_HEADER.unpack(header)
-    return Data(receiver, counter, header, data[DATA_HEADER.size :])
+    _, _, _, receiver, counter = DATA_HEADER.unpack_from(data)
+    return Data(receiver, counter, data[:_DATA_HEADER_BYTES], data[_DATA_HEADER_BYTES:])
 
 
 def _parse_init(data: bytes) -> Init:

@@ -127,30 +127,31 @@ class Answers:
 
     def __init__(self) -> None:
         """Hold none."""
-        self._by_index: OrderedDict[int, Answer] = OrderedDict()
+        self.by_index: OrderedDict[int, Answer] = OrderedDict()
+        """For reading; the oldest first."""
 
     def __len__(self) -> int:
         """How many are not finished."""
-        return len(self._by_index)
+        return len(self.by_index)
 
     def __contains__(self, index: int) -> bool:
         """Whether the number is taken."""
-        return index in self._by_index
+        return index in self.by_index
 
     def find(self, index: int) -> Answer | None:
         """The one that a FINISH names."""
-        return self._by_index.get(index)
+        return self.by_index.get(index)
 
     def oldest(self) -> Answer | None:
         """The next to be given up."""
-        return next(iter(self._by_index.values()), None)
+        return next(iter(self.by_index.values()), None)
 
     def keep(self, answer: Answer) -> None:
         """Store one; the oldest gives way."""
-        self._by_index[answer.index] = answer
-        if len(self._by_index) > limits.MAX_PENDING_HANDSHAKES:
-            self.remove(next(iter(self._by_index.values())))
+        self.by_index[answer.index] = answer
+        if len(self.by_index) > limits.MAX_PENDING_HANDSHAKES:
+            self.remove(next(iter(self.by_index.values())))
 
     def remove(self, answer: Answer) -> None:
         """Drop one."""
-        self._by_index.pop(answer.index, None)
+        self.by_index.pop(answer.index, None)

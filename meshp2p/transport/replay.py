@@ -11,6 +11,8 @@ from meshp2p.errors import WireError
 WINDOW: Final = 4_096
 """Packets by which the network may reorder. WireGuard keeps 8128, at twice the cost here."""
 
+_FULL: Final = (1 << WINDOW) - 1
+
 LAST_COUNTER: Final = (1 << 64) - (1 << 13) - 1
 """Far from where 64 bits end, so that no counter wraps and no nonce serves twice."""
 
@@ -42,12 +44,12 @@ class ReplayWindow:
         Raises:
             WireError: It is not new: `check` was left out, or answered no.
         """
-        if not self.check(counter):
-            raise WireError(f"packet {counter} was seen before, or is too old to tell")
         advance = counter - self._highest
-        if advance <= 0:
+        if advance <= 0 or counter > LAST_COUNTER:
+            if not self.check(counter):
+                raise WireError(f"packet {counter} was seen before, or is too old to tell")
             self._seen |= 1 << -advance
             return
         kept = self._seen << advance if advance < WINDOW else 0
-        self._seen = kept & ((1 << WINDOW) - 1) | 1
+        self._seen = kept & _FULL | 1
         self._highest = counter

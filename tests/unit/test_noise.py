@@ -262,6 +262,19 @@ def test_a_changed_message_is_refused_and_leaves_no_trace(pattern: Pattern) -> N
 
 
 @PATTERNS
+def test_what_a_branch_reads_leaves_no_trace(pattern: Pattern) -> None:
+    """Somebody else may answer first: the handshake still waits for the one that was meant."""
+    one, other, carol = alice(pattern), bob(pattern), bob(pattern, ephemeral_private=b"C" * 32)
+    first = one.write(b"")
+    for answerer in (carol, other):
+        answerer.read_untrusted(first)
+        assert one.branch().read_untrusted(answerer.write(b"it is me")) == b"it is me"
+
+    assert one.hash != other.hash
+    assert one.branch().hash == one.hash
+
+
+@PATTERNS
 def test_a_message_of_another_length_is_refused(pattern: Pattern) -> None:
     """Cut anywhere, lengthened, or larger than any handshake message may be."""
     one, other = _Ours(alice(pattern)), _Ours(bob(pattern))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Final
 
 from meshp2p.effects import SendDatagram
@@ -14,6 +15,8 @@ from meshp2p.wire import limits
 
 _AT_ONCE: Final = 20_000
 """Inputs of one node at one moment of virtual time; more is a loop without an end."""
+_MEASURE_EVERY: Final[Seconds] = 1.0
+"""Measuring costs as much as some inputs; what grows without bound is found later as well."""
 _SLACK: Final[Seconds] = 1.0
 """For a node that stood still when its batch was to end."""
 
@@ -45,8 +48,12 @@ class Bounded(Invariant):
         """Measure now and then."""
         super().__init__(lookout)
         lookout.on_look.append(self._look)
+        self._again_at: dict[str, Seconds] = {}
 
     def _look(self, outlook: Outlook) -> None:
+        if outlook.last < self._again_at.get(outlook.name, -inf):
+            return
+        self._again_at[outlook.name] = outlook.last + _MEASURE_EVERY
         for what, size, bound in inside.sizes_of(outlook.engine):
             if not 0 <= size <= bound:
                 text = f"{outlook.name} holds {size} of {what}, {bound} are allowed"

@@ -185,9 +185,10 @@ class Lookout:
         if node.name in self.world.byzantine:
             return
         outlook = self.outlook(node)
+        listeners_of = self._on_effect.get
         for effect in effects:
             said = effect.event if type(effect) is Announce else effect
-            for listener in self._on_effect.get(type(said), ()):
+            for listener in listeners_of(type(said), ()):
                 listener(outlook, said)
 
     @staticmethod
@@ -204,7 +205,7 @@ class Lookout:
                 told(outlook)
         elif now - outlook.last > outlook.ack_timeout:
             _notice_lag(outlook, now)
-        outlook.last, outlook.due = now, outlook.timers.next()
+        outlook.last, outlook.due = now, outlook.timers.soonest
         if outlook.changed or outlook.view.hash != outlook.hash:
             self._read_again(outlook)
         for told in tuple(self.on_input):

@@ -17,7 +17,7 @@ from meshp2p.transport.packet import FLAG_XX
 from meshp2p.transport.session import Via
 from meshp2p.wire import limits
 from tests.issuing import identity
-from tests.unit.transport.net import Net, Node, Sent, cheap_door
+from tests.unit.transport.net import Net, Node, Sent, along, cheap_door
 from tests.unit.transport.pair import (
     OTHER_MESH,
     OTHER_NAMESPACE,
@@ -271,7 +271,7 @@ def test_our_own_handshake_is_no_peer(*, xx: bool) -> None:
         alice.endpoint.send(
             bob.id,
             b"hello",
-            route=Route((mirror,), None if xx else bob.door.identity.transport_public),
+            route=along(Route((mirror,), None if xx else bob.door.identity.transport_public)),
             now=net.now,
         )
         for _ in range(5):
@@ -434,7 +434,7 @@ def test_both_may_begin_at_once(first: str, *, xx: bool) -> None:
     alice, bob = sorted(net.nodes, key=lambda node: node.name != first)
     for one, other in ((alice, bob), (bob, alice)):
         route = route_to(other, xx=xx)
-        one.endpoint.send(other.id, one.name.encode(), route=route, now=net.now)
+        one.endpoint.send(other.id, one.name.encode(), route=along(route), now=net.now)
     net.settle()
     net.pass_time(5.0)
 
@@ -451,7 +451,7 @@ def test_of_two_handshakes_at_once_one_is_enough() -> None:
     net = Net("alice", "bob")
     alice, bob = net.nodes
     for one, other in ((alice, bob), (bob, alice)):
-        one.endpoint.send(other.id, b"hi", route=route_to(other, xx=False), now=net.now)
+        one.endpoint.send(other.id, b"hi", route=along(route_to(other, xx=False)), now=net.now)
     net.settle()
     net.pass_time(60.0)
 
@@ -467,7 +467,7 @@ def test_both_begin_and_one_path_is_dead(deaf: str) -> None:
     alice, bob = net.nodes
     net.is_lost = lambda sent: sent.kind == "INIT" and sent.sender.name != deaf
     for one, other in ((alice, bob), (bob, alice)):
-        one.endpoint.send(other.id, b"hi", route=route_to(other, xx=False), now=net.now)
+        one.endpoint.send(other.id, b"hi", route=along(route_to(other, xx=False)), now=net.now)
     net.settle()
     net.pass_time(5.0)
 
@@ -483,7 +483,7 @@ def test_who_does_not_know_the_others_key_gives_way(knows: str) -> None:
     net.is_lost = lambda sent: sent.kind == "INIT" and sent.sender.name != knows
     for one, other in ((alice, bob), (bob, alice)):
         route = route_to(other, xx=one.name != knows)
-        one.endpoint.send(other.id, b"hi", route=route, now=net.now)
+        one.endpoint.send(other.id, b"hi", route=along(route), now=net.now)
     net.settle()
 
     assert alice.said == bob.said == [b"hi"]
@@ -701,7 +701,7 @@ def test_a_handshake_under_way_is_also_tried_through_members() -> None:
     net.is_lost = lambda sent: isinstance(sent.path, Address)
     for via in (None, carol.id, dave.id):
         route = route_to(bob, xx=False)
-        alice.endpoint.send(bob.id, b"ping", route=route, now=net.now, via=via)
+        alice.endpoint.send(bob.id, b"ping", route=along(route), now=net.now, via=via)
     net.settle()
 
     assert bob.said == [b"ping"]
@@ -810,7 +810,7 @@ def test_sessions_are_bounded_and_the_longest_idle_goes_first() -> None:
         peer = net.join(cheap_door(f"peer{number}"))
         peer.address = Address(f"10.1.{number >> 8}.{number & 255}", 6374)
         net.nodes = [bob, peer]
-        peer.endpoint.send(bob.id, b"hello", route=route, now=net.now)
+        peer.endpoint.send(bob.id, b"hello", route=along(route), now=net.now)
         net.settle()
         if number % 1_000 == 0:
             net.nodes = [bob, busy]
@@ -829,7 +829,7 @@ def test_half_made_sessions_are_bounded() -> None:
     for number in range(4 * limits.MAX_PENDING_HANDSHAKES):
         peer = net.join(cheap_door(f"peer{number}"))
         route = route_to(bob, xx=bool(number % 2))
-        peer.endpoint.send(bob.id, b"hello", route=route, now=net.now)
+        peer.endpoint.send(bob.id, b"hello", route=along(route), now=net.now)
         ((_, _, init),) = peer.endpoint.outputs()
         net.give(bob, init, peer.address)
         bob.endpoint.outputs()
@@ -872,7 +872,7 @@ def test_own_handshakes_are_bounded() -> None:
     nobody = Route((Address("192.0.2.1", 1),), None)
     for number in range(limits.MAX_PENDING_HANDSHAKES + 50):
         peer = cheap_door(f"peer{number}").identity
-        alice.endpoint.send(peer.node_id, b"hello", route=nobody, now=net.now)
+        alice.endpoint.send(peer.node_id, b"hello", route=along(nobody), now=net.now)
 
     assert len(alice.endpoint.outputs()) == limits.MAX_PENDING_HANDSHAKES
     assert alice.endpoint.dropped == 50

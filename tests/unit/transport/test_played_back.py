@@ -14,7 +14,7 @@ from meshp2p.transport.endpoint import Route
 from meshp2p.transport.session import Path, Via
 from meshp2p.wire import limits
 from meshp2p.wire.budget import Budgets
-from tests.unit.transport.net import Net, Node, cheap_door, kind_of
+from tests.unit.transport.net import Net, Node, along, cheap_door, kind_of
 from tests.unit.transport.pair import door_of, node_id
 
 BOTH = pytest.mark.parametrize("xx", [False, True], ids=["IK", "XX"])
@@ -133,7 +133,7 @@ def test_no_host_makes_a_node_shake_hands_all_day() -> None:
     inits = []
     for number in range(400):
         peer = net.join(cheap_door(f"peer{number}"))
-        peer.endpoint.send(bob.id, b"hello", route=route, now=net.now)
+        peer.endpoint.send(bob.id, b"hello", route=along(route), now=net.now)
         inits.append(peer.endpoint.outputs()[0][2])
     for init in inits:
         net.give(bob, init, Address("203.0.113.9", 1))
