@@ -84,8 +84,7 @@ class Admission:
             body = held.body
         else:
             body = self._read_body(line, body_raw)
-        self._reserve(0 if self._trust.is_cached(chain) else limits.MAX_BLOCKS)
-        credential = self._trust.verify_chain_untrusted(chain, unix)
+        credential = self._check_chain(chain, unix)
         _check_claims(body, credential)
         self.check_line(line, body.node_key)
         return Record(line=line, body=body, body_raw=body_raw, chain=chain, credential=credential)
@@ -108,8 +107,7 @@ class Admission:
             CredentialError: It does not prove what the held one proves.
             BudgetSpent: Not now.
         """
-        self._reserve(0 if self._trust.is_cached(chain) else limits.MAX_BLOCKS)
-        credential = self._trust.verify_chain_untrusted(chain, self._parts.wall.unix(now))
+        credential = self._check_chain(chain, self._parts.wall.unix(now))
         _check_claims(held.body, credential)
         if _lasts(credential) <= _lasts(held.credential):
             return held
@@ -127,6 +125,16 @@ class Admission:
         if checks > self._budget:
             raise BudgetSpent
         self._budget -= checks
+
+    def _check_chain(self, chain: bytes, unix: float) -> Credential:
+        """What a chain proves; the input pays for those of its signatures that were checked."""
+        most = 0 if self._trust.is_cached(chain) else limits.MAX_BLOCKS
+        self._reserve(most)
+        before = self._trust.signatures_checked
+        try:
+            return self._trust.verify_chain_untrusted(chain, unix)
+        finally:
+            self._budget += most - (self._trust.signatures_checked - before)
 
     def _check_time(self, line: VersionLine, unix: float) -> None:
         if line.valid_until + self._tolerance < unix:
