@@ -34,6 +34,10 @@ _BACKDATED: Final = 250
 _AT_ONCE: Final = 64
 """Datagrams between two looks at what has come."""
 
+_STOCK: Final = 100
+_FRESH: Final = 20
+"""One forgery in so many is new."""
+
 Said = bytes | list[list[Value]]
 
 
@@ -49,6 +53,7 @@ class Lies:
         """Speak through this member."""
         self.insider = insider
         self._number = itertools.count()
+        self._stock: list[Said] = []
         self.kinds: dict[str, Callable[[NodeId], Said | None]] = {
             "forged records": self._forged,
             "accusations": self._accusations,
@@ -90,8 +95,21 @@ class Lies:
         return taken
 
     def _forged(self, victim: NodeId) -> Said:
-        """Lines, farewells, bodies and accusations in others' names, the victim's too."""
+        """Lines, farewells, bodies and accusations in others' names, the victim's too.
+
+        Most are said again and again: they cost the liar nothing, and whoever hears them
+        a signature check each.
+        """
         del victim
+        if len(self._stock) < _STOCK:
+            self._stock.append(self._made_up())
+            return self._stock[-1]
+        number = self.insider.rng.randrange(_FRESH * _STOCK)
+        if number < _STOCK:
+            self._stock[number] = self._made_up()
+        return self._stock[number % _STOCK]
+
+    def _made_up(self) -> Said:
         insider = self.insider
         forger = Forger(
             crypto=insider.crypto,

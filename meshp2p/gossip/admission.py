@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import attrs
 
 from meshp2p.errors import CredentialError, WireError
@@ -11,28 +13,54 @@ from meshp2p.gossip.record import MAX_LINE_VALIDITY, Body, Record, VersionLine, 
 from meshp2p.identity.credential import Credential
 from meshp2p.identity.keys import node_id_of
 from meshp2p.identity.trust import Trust
-from meshp2p.ids import Seconds
+from meshp2p.ids import NodeId, Seconds
 from meshp2p.wire import limits
+from meshp2p.wire.budget import Budgets
 
 
 class BudgetSpent(Exception):
     """Nobody's error: this input has had its share of signature checks, go on later."""
 
 
+_IN_VAIN_AT_ONCE: Final = 64
+_IN_VAIN_PER_SECOND: Final = 1.0
+"""Signature checks that somebody may cause for nothing: 6 ms at once, 0.1 ms a second."""
+
+
+def _patience() -> Budgets:
+    return Budgets(_IN_VAIN_AT_ONCE, _IN_VAIN_PER_SECOND, limits.MAX_BUDGETS)
+
+
 @attrs.define
 class Admission:
     """Checks what others sign, at most `SIGNATURES_PER_INPUT` signatures for each input.
 
-    A signature costs some 100 us to check, so a flood of records must not delay an ack.
+    A signature costs some 100 us to check, so a flood of records must not delay an ack. What
+    was checked in vain is charged to whoever brought it: nobody honest passes on what it has
+    not checked, so a member that goes on bringing forgeries is not listened to for a while.
     """
 
     _parts: Parts
     _trust: Trust
     _budget: int = attrs.field(default=0, init=False)
+    _patience: Budgets = attrs.field(factory=_patience, init=False)
+    _bearer: NodeId | None = attrs.field(default=None, init=False)
+    _budget_before: int = attrs.field(default=0, init=False)
+    _now: Seconds = attrs.field(default=0.0, init=False)
 
     def begin_input(self) -> None:
         """Start counting anew."""
         self._budget = limits.SIGNATURES_PER_INPUT
+
+    def begin_claim(self, bearer: NodeId | None, now: Seconds) -> None:
+        """What is checked from now on was brought by this member; by our own disk if None."""
+        self._bearer, self._budget_before, self._now = bearer, self._budget, now
+
+    def in_vain(self) -> None:
+        """The claim came to nothing: whoever brought it is charged for what was checked."""
+        if self._bearer is not None:
+            for _ in range(self._budget_before - self._budget):
+                self._patience.spend(self._bearer, self._now)
 
     def check_line(self, line: VersionLine, node_key: bytes) -> None:
         """Check that the holder of the key signed the line.
@@ -122,6 +150,8 @@ class Admission:
         return self._parts.config.clock_tolerance
 
     def _reserve(self, checks: int) -> None:
+        if checks and not self._patience.allows(self._bearer, self._now):
+            raise WireError("from somebody who has brought too many forgeries lately")
         if checks > self._budget:
             raise BudgetSpent
         self._budget -= checks

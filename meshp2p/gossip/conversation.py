@@ -45,8 +45,11 @@ class Conversation:
         Args:
             room: Bytes of an answer.
         """
+        asked = False
         for message in messages:
-            self._receive(peer, message, now, room)
+            if not (asked and isinstance(message, Ping)):  # one datagram, one answer
+                self._receive(peer, message, now, room)
+            asked = asked or isinstance(message, Ping)
 
     def receive_repairs(
         self, peer: NodeId, messages: Sequence[Message], now: Seconds, room: int
