@@ -119,6 +119,11 @@ class Insider:
             line=line, body=body, body_raw=raw, chain=identity.chain, credential=credential
         )
 
+    @property
+    def handle(self) -> str:
+        """Its own."""
+        return self.identity.handle
+
     def _line(self, of_body: bytes, epoch: int, state: int) -> VersionLine:
         return VersionLine.signed(
             self.crypto,

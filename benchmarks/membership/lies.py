@@ -15,6 +15,7 @@ from meshp2p.gossip.accusation import TIMEOUT, Accusation
 from meshp2p.gossip.messages import (
     FORWARD,
     MAX_WANTED,
+    RECORD,
     BucketItem,
     Datagram,
     DifferItem,
@@ -24,6 +25,7 @@ from meshp2p.gossip.messages import (
     SuspicionItem,
     WantItem,
 )
+from meshp2p.gossip.record import Body, VersionLine
 from meshp2p.ids import NODE_ID_BYTES, NodeId, Seconds
 from meshp2p.simulation.forgery import Forger
 from meshp2p.wire import codec, limits
@@ -120,7 +122,19 @@ class Lies:
             rng=insider.rng,
         )
         kinds = (forger.line, forger.record, forger.accusation)
-        return self._filled(insider.rng.choice(kinds)() for _ in itertools.count())
+        made = (insider.rng.choice(kinds)() for _ in itertools.count())
+        return self._filled(item for item in made if not self._is_namesake(item))
+
+    def _is_namesake(self, item: list[Value]) -> bool:
+        """Whether it calls itself by an honest one's name, as whoever has a mesh's easy key may.
+
+        No lie, then; and whoever measures tells the honest by their names.
+        """
+        match item:
+            case [int(kind), bytes(line), bytes(body), *_] if kind == RECORD:
+                is_own = VersionLine.from_bytes_untrusted(line).node_id == self.insider.id
+                return is_own and Body.from_bytes_untrusted(body).handle != self.insider.handle
+        return False
 
     def _accuse(self, subject: NodeId, version: tuple[int, int]) -> list[Value]:
         insider, age = self.insider, next(self._number) % _BACKDATED
