@@ -30,6 +30,8 @@ class Timers:
     def set(self, key: Hashable, at: Seconds) -> None:
         """Let the key be due at `at`, rounded up to a microsecond."""
         at = ceil(at * _PER_SECOND) / _PER_SECOND
+        if self._at.get(key) == at:
+            return
         self._at[key] = at
         heappush(self._heap, (at, next(self._order), key))
         if len(self._heap) > 2 * len(self._at) + _SLACK:
