@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final, TypeAlias
 
 import benchmarks.membership as package
-from benchmarks.membership import lifeguard, namespace, rapid, real, serf, simulated
+from benchmarks.membership import byzantine, lifeguard, namespace, rapid, real, serf, simulated
 from benchmarks.membership.table import Table
 
 Tables: TypeAlias = Iterator[Table]
@@ -29,7 +29,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(required=True, metavar="what")
-    for add in (_add_real, _add_detect, _add_experiments):
+    for add in (_add_real, _add_byzantine, _add_detect, _add_experiments):
         add(commands)
     return parser
 
@@ -59,6 +59,18 @@ def _add_real(commands: _Commands) -> None:
             one.add_argument("--quiet", type=float, default=5.0, help="minutes before")
             one.add_argument("--minutes", type=float, default=10.0, help="measured")
             one.add_argument("--encrypted", action="store_true", help="serf with its key as well")
+
+
+def _add_byzantine(commands: _Commands) -> None:
+    text = "real processes: members with valid credentials lie at full speed"
+    liars = commands.add_parser("byzantine", help=text, description=text)
+    liars.set_defaults(measure=_byzantine)
+    liars.add_argument("--honest", type=_size, default=5)
+    liars.add_argument("--liars", type=int, nargs="+", default=[1, 2])
+    liars.add_argument("--seconds", type=float, default=60.0)
+    liars.add_argument("--kinds", nargs="*", default=[], help="of lies; all if none are named")
+    liars.add_argument("--deaths", type=int, default=3)
+    liars.add_argument("--json", action="store_true")
 
 
 def _size(text: str) -> int:
@@ -147,6 +159,19 @@ def _idle(arguments: argparse.Namespace) -> Iterator[Table]:
     kinds = _kinds(arguments)
     quiet, measured = arguments.quiet * 60, arguments.minutes * 60
     yield real.idle(arguments.sizes, quiet, measured, kinds)
+
+
+def _byzantine(arguments: argparse.Namespace) -> Iterator[Table]:
+    namespace.enter()
+    if namespace.is_inside():
+        namespace.prepare()
+    yield byzantine.byzantine(
+        arguments.honest,
+        arguments.seconds,
+        arguments.liars,
+        arguments.kinds,
+        deaths=arguments.deaths,
+    )
 
 
 # --- simulated -------------------------------------------------------------------------

@@ -173,6 +173,17 @@ class Mesh:
         observers = [number for number in range(self.size) if number != other]
         return self._moments(observers, word, other, since, within)
 
+    @property
+    def state(self) -> str:
+        """The directory of their keys, the mesh's too."""
+        return self._state.name
+
+    def told(self, number: int, since: Seconds) -> list[Seen]:
+        """All that one of them has seen, in order."""
+        while self._read(0.0):
+            pass
+        return [seen for seen in self.seen[number] if seen.at >= since]
+
     def count(self, word: str, since: Seconds) -> int:
         """How often something was seen, by all of them together."""
         while self._read(0.0):

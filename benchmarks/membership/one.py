@@ -5,7 +5,9 @@
 It waits until the pipe `start` is closed, a signal that all hear at once, and ends when its
 standard input does. To `report` it writes lines "number word other moment": `ready`; `whole`,
 as soon as its own members() lists all as alive; `suspect`, `dead` for each member that it
-lists so. Moments are of the clock that all processes of a machine share.
+lists so; `cleared` for one that it suspected and does not any more; `changed` for one that says
+something else of itself than before. Only the mesh's own nodes count, whoever else joins, also
+under the name of one of them. Moments are of the clock that all processes of a machine share.
 """
 
 from __future__ import annotations
@@ -14,13 +16,16 @@ import json
 import os
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any, Final
 
 import trio
 
 from meshp2p import Node
-from meshp2p.events import MemberEvent
+from meshp2p.events import Member, MemberEvent
 
+NAME: Final = "node"
+"""Begins the name of each; its number follows."""
 _EVENTS: Final = (
     "member.joined",
     "member.updated",
@@ -43,6 +48,7 @@ class Teller:
         self._suspect: set[str] = set()
         self._dead: set[str] = set()
         self._is_whole = False
+        self._facts: dict[str, tuple[object, ...]] = {}
 
     def tell(self, word: str, other: str = "-") -> None:
         """One line, with the moment now; short enough to arrive in one piece."""
@@ -62,10 +68,12 @@ class Teller:
             await self._changed.wait()
 
     async def _look(self, node: Any) -> None:  # noqa: ANN401  # the same
-        members = await node.members(state="all")
+        members = self._of_the_mesh(await node.members(state="all"))
         dead = {member.handle for member in members if member.state == "dead"}
         suspect = {member.handle for member in members if member.state == "suspect"}
         alive = sum(member.state == "alive" for member in members)
+        for other in sorted(self._suspect - suspect - dead):
+            self.tell("cleared", other)
         for other in sorted(dead - self._dead):
             self.tell("dead", other)
         for other in sorted(suspect - self._suspect):
@@ -73,11 +81,29 @@ class Teller:
         if alive == self._size and not self._is_whole:
             self.tell("whole")
         self._dead, self._suspect, self._is_whole = dead, suspect, alive == self._size
+        self._compare(members)
+
+    def _of_the_mesh(self, members: Sequence[Member]) -> list[Member]:
+        """Of two with one name the first one known; an id cannot be taken from anybody."""
+        return [
+            member
+            for member in members
+            if member.handle.startswith(NAME)
+            and self._facts.get(member.handle, (member.id,))[0] == member.id
+        ]
+
+    def _compare(self, members: Sequence[Member]) -> None:
+        """Tell who says something else of itself; names are settled once all are there."""
+        for member in members if self._is_whole or self._facts else []:
+            facts = (member.id, member.addresses, member.role, member.capabilities)
+            if self._facts.setdefault(member.handle, facts) != facts:
+                self.tell("changed", member.handle)
+                self._facts[member.handle] = facts
 
 
 async def _run(given: dict[str, Any], teller: Teller) -> None:
     node = Node(
-        f"node{given['number']}",
+        f"{NAME}{given['number']}",
         bind=given["bind"],
         seeds=given["seeds"],
         profile="lan",

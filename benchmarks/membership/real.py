@@ -102,7 +102,7 @@ def crash(
 
 def _deaths(fleet: Fleet, deaths: int, how: Literal["kill", "silence"], rest: Seconds) -> Row:
     first, last, rng = [], [], random.Random(7)
-    _settle(fleet, fleet.begin(), rest)
+    await_whole(fleet, fleet.begin(), rest)
     for number in range(deaths):
         victim = rng.randrange(1, fleet.size)
         at = fleet.kill(victim) if how == "kill" else fleet.silence(victim)
@@ -113,12 +113,29 @@ def _deaths(fleet: Fleet, deaths: int, how: Literal["kill", "silence"], rest: Se
         if number + 1 < deaths:
             back = now()
             fleet.revive(victim) if how == "kill" else fleet.unsilence(victim)
-            _settle(fleet, back, rest)
+            await_whole(fleet, back, rest)
     return {"deaths": deaths, **spread(first, "first"), **spread(last, "all")}
 
 
-def _settle(fleet: Fleet, since: Seconds, rest: Seconds) -> None:
-    """Until all list all, and a random while longer: deaths come at no special moment."""
+def kill_some(fleet: Fleet, deaths: int, rest: Seconds) -> list[Seconds | None]:
+    """Kill one and start it again, so often: when the last of the others knew each death."""
+    known = []
+    for number in range(deaths):
+        victim = 1 + number % (fleet.size - 1)
+        at = fleet.kill(victim)
+        known.append(worst(fleet.known("dead", victim, at, PATIENCE)))
+        back = now()
+        fleet.revive(victim)
+        await_whole(fleet, back, rest)
+    return known
+
+
+def await_whole(fleet: Fleet, since: Seconds, rest: Seconds) -> None:
+    """Until all list all, and a random while longer: deaths come at no special moment.
+
+    Raises:
+        RuntimeError: They do not.
+    """
     if None in fleet.whole(since, PATIENCE):
         raise RuntimeError(f"{fleet.name}: not whole within {PATIENCE:g} s")
     time.sleep(rest + random.random())  # not in step with anybody's rounds of probes

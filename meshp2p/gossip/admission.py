@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import attrs
 
 from meshp2p.errors import CredentialError, WireError
@@ -11,28 +13,54 @@ from meshp2p.gossip.record import MAX_LINE_VALIDITY, Body, Record, VersionLine, 
 from meshp2p.identity.credential import Credential
 from meshp2p.identity.keys import node_id_of
 from meshp2p.identity.trust import Trust
-from meshp2p.ids import Seconds
+from meshp2p.ids import NodeId, Seconds
 from meshp2p.wire import limits
+from meshp2p.wire.budget import Budgets
 
 
 class BudgetSpent(Exception):
     """Nobody's error: this input has had its share of signature checks, go on later."""
 
 
+_IN_VAIN_AT_ONCE: Final = 64
+_IN_VAIN_PER_SECOND: Final = 1.0
+"""Signature checks that somebody may cause for nothing: 6 ms at once, 0.1 ms a second."""
+
+
+def _patience() -> Budgets:
+    return Budgets(_IN_VAIN_AT_ONCE, _IN_VAIN_PER_SECOND, limits.MAX_BUDGETS)
+
+
 @attrs.define
 class Admission:
     """Checks what others sign, at most `SIGNATURES_PER_INPUT` signatures for each input.
 
-    A signature costs some 100 us to check, so a flood of records must not delay an ack.
+    A signature costs some 100 us to check, so a flood of records must not delay an ack. What
+    was checked in vain is charged to whoever brought it: nobody honest passes on what it has
+    not checked, so a member that goes on bringing forgeries is not listened to for a while.
     """
 
     _parts: Parts
     _trust: Trust
     _budget: int = attrs.field(default=0, init=False)
+    _patience: Budgets = attrs.field(factory=_patience, init=False)
+    _bearer: NodeId | None = attrs.field(default=None, init=False)
+    _budget_before: int = attrs.field(default=0, init=False)
+    _now: Seconds = attrs.field(default=0.0, init=False)
 
     def begin_input(self) -> None:
         """Start counting anew."""
         self._budget = limits.SIGNATURES_PER_INPUT
+
+    def begin_claim(self, bearer: NodeId | None, now: Seconds) -> None:
+        """What is checked from now on was brought by this member; by our own disk if None."""
+        self._bearer, self._budget_before, self._now = bearer, self._budget, now
+
+    def in_vain(self) -> None:
+        """The claim came to nothing: whoever brought it is charged for what was checked."""
+        if self._bearer is not None:
+            for _ in range(self._budget_before - self._budget):
+                self._patience.spend(self._bearer, self._now)
 
     def check_line(self, line: VersionLine, node_key: bytes) -> None:
         """Check that the holder of the key signed the line.
@@ -84,8 +112,7 @@ class Admission:
             body = held.body
         else:
             body = self._read_body(line, body_raw)
-        self._reserve(0 if self._trust.is_cached(chain) else limits.MAX_BLOCKS)
-        credential = self._trust.verify_chain_untrusted(chain, unix)
+        credential = self._check_chain(chain, unix)
         _check_claims(body, credential)
         self.check_line(line, body.node_key)
         return Record(line=line, body=body, body_raw=body_raw, chain=chain, credential=credential)
@@ -108,8 +135,7 @@ class Admission:
             CredentialError: It does not prove what the held one proves.
             BudgetSpent: Not now.
         """
-        self._reserve(0 if self._trust.is_cached(chain) else limits.MAX_BLOCKS)
-        credential = self._trust.verify_chain_untrusted(chain, self._parts.wall.unix(now))
+        credential = self._check_chain(chain, self._parts.wall.unix(now))
         _check_claims(held.body, credential)
         if _lasts(credential) <= _lasts(held.credential):
             return held
@@ -124,9 +150,21 @@ class Admission:
         return self._parts.config.clock_tolerance
 
     def _reserve(self, checks: int) -> None:
+        if checks and not self._patience.allows(self._bearer, self._now):
+            raise WireError("from somebody who has brought too many forgeries lately")
         if checks > self._budget:
             raise BudgetSpent
         self._budget -= checks
+
+    def _check_chain(self, chain: bytes, unix: float) -> Credential:
+        """What a chain proves; the input pays for those of its signatures that were checked."""
+        most = 0 if self._trust.is_cached(chain) else limits.MAX_BLOCKS
+        self._reserve(most)
+        before = self._trust.signatures_checked
+        try:
+            return self._trust.verify_chain_untrusted(chain, unix)
+        finally:
+            self._budget += most - (self._trust.signatures_checked - before)
 
     def _check_time(self, line: VersionLine, unix: float) -> None:
         if line.valid_until + self._tolerance < unix:

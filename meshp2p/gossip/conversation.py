@@ -49,9 +49,12 @@ class Conversation:
             row: The peer's; None for a stranger.
             room: Bytes of an answer.
         """
+        asked = False
         for message in messages:
             if isinstance(message, Ping):
-                self._answer(peer, row, message, now, room)
+                if not asked:  # one datagram, one answer
+                    self._answer(peer, row, message, now, room)
+                asked = True
             elif isinstance(message, Ack):
                 self._hear(peer, row, message, now, room)
             elif isinstance(message, Nack):

@@ -113,6 +113,7 @@ class Intake:
 
     def _settle(self, waiting: _Waiting, now: Seconds) -> bool:
         """Decide about one claim; False if its signatures have to wait."""
+        self._admission.begin_claim(waiting.peer, now)
         try:
             match waiting.claim:
                 case LineItem(line):
@@ -129,8 +130,10 @@ class Intake:
             return False
         except WireError:
             self._parts.counters["claims_refused"] += 1
+            self._admission.in_vain()
         except CredentialError:
             self._parts.counters["claims_unproved"] += 1
+            self._admission.in_vain()
         return True
 
     def _queue(self, waiting: _Waiting) -> None:

@@ -36,13 +36,15 @@ class Timers:
     def set(self, key: Hashable, at: Seconds) -> None:
         """Let the key be due at `at`, rounded up to a microsecond."""
         at = ceil(at * _PER_SECOND) / _PER_SECOND
-        is_new = key not in self.planned
+        before = self.planned.get(key)
+        if before == at:
+            return
         self.planned[key] = at
         heappush(self._heap, (at, next(self._order), key))
         if len(self._heap) > 2 * len(self.planned) + _SLACK:
             self._heap = [entry for entry in self._heap if self.planned.get(entry[2]) == entry[0]]
             heapify(self._heap)
-        if is_new:
+        if before is None:
             self.soonest = min(self.soonest, at)
         else:
             self._look()

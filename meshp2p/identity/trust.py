@@ -96,7 +96,8 @@ def verify_chain(
     """
     blocks = parse_chain_untrusted(chain)
     credential = _claims(blocks, root_public, mesh_id)
-    _check_signatures(crypto, blocks, root_public)
+    for issuer_public, block in _signed_by(blocks, root_public):
+        block.check_signature(crypto, issuer_public)
     credential.check_valid_at(at, tolerance)
     if need_transport and credential.transport_key is None:
         raise CredentialError("no transport key in the chain")
@@ -104,9 +105,12 @@ def verify_chain(
 
 
 class Trust:
-    """The judge of one mesh. Remembers verified chains, so that each costs its signatures once.
+    """The judge of one mesh. Remembers what it has verified, so that it costs signatures once.
 
-    Time is not remembered: each call judges the moment anew.
+    Chains by their bytes; and the blocks above the last by bytes and issuer, since the chains
+    of one issuer begin alike, and so do those of one node that renews its transport key.
+    Neither rules nor time are remembered: each chain must narrow from block to block by
+    itself, and each call judges the moment anew.
     """
 
     def __init__(
@@ -116,10 +120,12 @@ class Trust:
         tolerance: Seconds = CLOCK_TOLERANCE,
         *,
         remember: int = limits.MAX_PROVED_CHAINS,
+        remember_blocks: int = limits.MAX_PROVED_BLOCKS,
     ) -> None:
         """Trust the root of `keys`, for its mesh.
 
-        Clocks are forgiven `tolerance` seconds; `remember` chains at most are kept.
+        Clocks are forgiven `tolerance` seconds; `remember` chains at most are kept, and
+        `remember_blocks` of the blocks that others may share.
         """
         self.signatures_checked = 0
         """Signature checks so far, 70 us each; callers budget with it."""
@@ -128,6 +134,8 @@ class Trust:
         self._tolerance = tolerance
         self._remember = remember
         self._proved: OrderedDict[bytes, Credential] = OrderedDict()
+        self._remember_blocks = remember_blocks
+        self._signed: OrderedDict[bytes, None] = OrderedDict()
 
     def verify_chain_untrusted(
         self, chain: bytes, unix: float, *, transport_key: bytes | None = None
@@ -160,16 +168,33 @@ class Trust:
     def _prove_and_remember(self, name: bytes, chain: bytes) -> Credential:
         blocks = parse_chain_untrusted(chain)
         credential = _claims(blocks, self._keys.root_public, self._keys.mesh_id)
-        self.signatures_checked += len(blocks)
-        _check_signatures(self._crypto, blocks, self._keys.root_public)
+        *issuers, (last_issuer, last) = _signed_by(blocks, self._keys.root_public)
+        for issuer_public, block in issuers:
+            self._check_once(issuer_public, block)
+        self._check_signature(last_issuer, last)
         self._proved[name] = credential
         if len(self._proved) > self._remember:
             self._proved.popitem(last=False)
         return credential
 
+    def _check_once(self, issuer_public: bytes, block: Block) -> None:
+        """Accept a block that others may share; one that fails leaves nothing behind."""
+        name = _name_of(issuer_public + block.wire)  # a key has 32 bytes: no two read alike
+        if name in self._signed:
+            self._signed.move_to_end(name)
+            return
+        self._check_signature(issuer_public, block)
+        self._signed[name] = None
+        if len(self._signed) > self._remember_blocks:
+            self._signed.popitem(last=False)
 
-def _name_of(chain: bytes) -> bytes:
-    return hashlib.sha256(chain).digest()
+    def _check_signature(self, issuer_public: bytes, block: Block) -> None:
+        self.signatures_checked += 1
+        block.check_signature(self._crypto, issuer_public)
+
+
+def _name_of(wire: bytes) -> bytes:
+    return hashlib.sha256(wire).digest()
 
 
 def _claims(blocks: Sequence[Block], root_public: bytes, mesh_id: bytes | None) -> Credential:
@@ -185,11 +210,9 @@ def _claims(blocks: Sequence[Block], root_public: bytes, mesh_id: bytes | None) 
     return _conclude(holder, last if last.kind == TRANSPORT else None)
 
 
-def _check_signatures(crypto: Crypto, blocks: Sequence[Block], root_public: bytes) -> None:
-    issuer_public = root_public
-    for block in blocks:
-        block.check_signature(crypto, issuer_public)
-        issuer_public = block.subject
+def _signed_by(blocks: Sequence[Block], root_public: bytes) -> list[tuple[bytes, Block]]:
+    """Each block, outermost first, with the key that must have signed it."""
+    return list(zip([root_public, *(block.subject for block in blocks)], blocks, strict=False))
 
 
 def _conclude(holder: Block, transport: Block | None) -> Credential:

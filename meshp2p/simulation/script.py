@@ -22,9 +22,10 @@ from typing import Final, TypeAlias
 
 import attrs
 
-from meshp2p.config import Profile
+from meshp2p.config import Config, Profile
 from meshp2p.engine import Engine
 from meshp2p.ids import Seconds
+from meshp2p.simulation.acquaintance import acquaint
 from meshp2p.simulation.faults import Schedule, Timed
 from meshp2p.simulation.handlers import Agent
 from meshp2p.simulation.invariants import look_at_rest, watch_all
@@ -121,6 +122,9 @@ class Script(Scenario):
         cast: Draws what each node can do.
         one_seed: Everybody is told of the first node only.
         liars: Who can be made to say what is not so.
+        acquainted: All who start at once know each other from the first moment; for large
+            meshes, whose joining would take longer than all the rest.
+        config: Of all nodes, instead of the plan's profile.
     """
 
     act: Callable[[Run], None] = attrs.field(default=through, kw_only=True)
@@ -128,6 +132,8 @@ class Script(Scenario):
     cast: Cast = attrs.field(default=bystander, kw_only=True)
     one_seed: bool = attrs.field(default=False, kw_only=True)
     liars: frozenset[str] = attrs.field(default=frozenset(), kw_only=True)
+    acquainted: bool = attrs.field(default=False, kw_only=True)
+    config: Callable[[Plan], Config] | None = attrs.field(default=None, kw_only=True)
 
 
 def play(
@@ -162,7 +168,8 @@ def _play(
     make_engine: Callable[..., Engine],
     prepare: Prepare | None,
 ) -> Outcome:
-    world = world_of(plan, make_engine, prepare)
+    config = None if script.config is None else script.config(plan)
+    world = world_of(plan, make_engine, prepare, config=config)
     run = Run(f"claim of {script.name}", world, plan)
     violation = violation_of(world, lambda: _perform(script, run, called))
     return Played(
@@ -201,6 +208,8 @@ def _set_the_stage(script: Script, run: Run) -> Workload:
             _enter(script, world, name, agent)
         else:
             world.at_time(START + at, partial(_enter, script, world, name, agent))
+    if script.acquainted:
+        acquaint(world, world.running)
     workload = Workload(world)
     if plan.rate:
         errands = Random(f"errands {plan.seed}")
@@ -212,4 +221,6 @@ def _set_the_stage(script: Script, run: Run) -> Workload:
 def _enter(script: Script, world: World, name: str, agent: Agent) -> None:
     crypto = Liar(world.crypto) if name in script.liars else None
     seeds = list(world.nodes.values())[:1] if script.one_seed else None
+    if script.acquainted and world.elapsed <= 0.0:
+        seeds = []
     world.start(name, agent=agent, crypto=crypto, seeds=seeds)

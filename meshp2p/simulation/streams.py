@@ -186,7 +186,9 @@ class Streams:
 
     def _say_closed(self, end: End, reason: str) -> None:
         other = end.other
-        if other is not None:
+        if other is None:
+            end.lane.waiting.clear()  # a SYN is not sent again by whoever has given up
+        else:
             self._world.links.send_in_order(end.lane, partial(self._tell_closed, other, reason))
 
     def _tell_closed(self, end: End, reason: str) -> None:

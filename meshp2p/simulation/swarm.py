@@ -17,7 +17,7 @@ from typing import Final
 
 import attrs
 
-from meshp2p.config import Profile, for_profile
+from meshp2p.config import Config, Profile, for_profile
 from meshp2p.engine import Engine
 from meshp2p.ids import Seconds
 from meshp2p.simulation.charges import Charges
@@ -228,11 +228,13 @@ def world_of(
     make_engine: Callable[..., Engine],
     prepare: Callable[[World], object] | None,
     most_steps: int = MOST_STEPS,
+    *,
+    config: Config | None = None,
 ) -> World:
-    """The plan's world, in which nothing has happened yet."""
+    """The plan's world, in which nothing has happened yet; `config` replaces its profile."""
     world = World(
         plan.seed,
-        for_profile(plan.profile),
+        config or for_profile(plan.profile),
         conditions=plan.conditions,
         charges=Charges() if plan.charged else None,
         make_engine=make_engine,

@@ -27,12 +27,20 @@ class Budgets:
         factory=OrderedDict, init=False
     )
 
+    def allows(self, who: Hashable, now: Seconds) -> bool:
+        """Whether something is left of somebody's budget; nothing is taken."""
+        return who not in self._left or self._of(who, now) >= 1.0
+
     def spend(self, who: Hashable, now: Seconds) -> bool:
         """Take one from somebody's budget; False if nothing is left of it."""
-        left, then = self._left.pop(who, (float(self.at_once), now))
-        left = min(float(self.at_once), left + (now - then) * self.per_second)
+        left = self._of(who, now)
+        self._left.pop(who, None)
         allowed = left >= 1.0
         self._left[who] = (left - allowed, now)
         if len(self._left) > self.remember:
             self._left.popitem(last=False)
         return allowed
+
+    def _of(self, who: Hashable, now: Seconds) -> float:
+        left, then = self._left.get(who, (float(self.at_once), now))
+        return min(float(self.at_once), left + (now - then) * self.per_second)

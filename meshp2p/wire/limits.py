@@ -182,6 +182,10 @@ MAX_ERROR_TEXT: Final = 16 * 1024
 MAX_PROVED_CHAINS: Final = 20_000
 """Verified credential chains remembered: one for each member."""
 
+MAX_PROVED_BLOCKS: Final = 4_096
+"""Verified blocks above the last of a chain: those of issuers are in use all the time and stay,
+those of single nodes save one check when they renew. One costs some 200 bytes."""
+
 MAX_NEWS: Final = 4_096
 """Membership news waiting to be gossiped; the oldest is dropped, a full sync mends it."""
 

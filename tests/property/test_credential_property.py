@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from meshp2p.errors import CredentialError, WireError
 from meshp2p.identity.block import DOMAIN
-from meshp2p.identity.credential import CHILD, NODE, TRANSPORT, parse_chain_untrusted
+from meshp2p.identity.credential import CHILD, ISSUER, NODE, TRANSPORT, parse_chain_untrusted
 from meshp2p.identity.trust import Trust
 from meshp2p.wire import codec
 from tests.issuing import (
@@ -42,10 +42,24 @@ values = st.recursive(
 )
 
 
+EXPERIENCED = Trust(CRYPTO, MESH)
+"""A member who has seen all that these tests make, and remembers the blocks that were good."""
+
+
 def believed(data: bytes) -> bool:
-    """Whether a member believes these bytes; anything but the two errors is a failure."""
+    """Whether a member believes these bytes; anything but the two errors is a failure.
+
+    Whoever has seen much gives the same answer as who has just begun.
+    """
+    answer = _believed(Trust(CRYPTO, MESH), data)
+    for _ in ("perhaps new", "seen"):
+        assert _believed(EXPERIENCED, data) == answer
+    return answer
+
+
+def _believed(trust: Trust, data: bytes) -> bool:
     try:
-        Trust(CRYPTO, MESH).verify_chain_untrusted(data, NOW)
+        trust.verify_chain_untrusted(data, NOW)
     except (CredentialError, WireError):
         return False
     return True
@@ -114,6 +128,30 @@ def test_a_block_with_any_one_field_replaced_raises_nothing_else(place: int, val
 
     if believed(data):
         assert len(parse_chain_untrusted(data)) == 1
+
+
+POOL = [
+    by_root(ISSUER, signing("team")),
+    by_root(ISSUER, signing("team"), handles=("bob",), depth=1),
+    by_root(ISSUER, signing("mallory"), name="team"),
+    block("mallory", ISSUER, signing("team"), depth=1),
+    *(block(issuer, NODE, signing("alice")) for issuer in ("team", "mallory", root_private())),
+    block("team", NODE, signing("alice"), handles=("bob",)),
+    block("alice", CHILD, signing("carol")),
+    block("alice", TRANSPORT, exchanging("alice")),
+    block("carol", TRANSPORT, exchanging("carol")),
+]
+"""Genuine blocks, of which some fit below several others."""
+
+
+@given(st.lists(st.sampled_from(POOL), min_size=1, max_size=4), st.integers(0, 3))
+def test_blocks_in_any_order_are_judged_as_if_never_seen(blocks: list[bytes], spoilt: int) -> None:
+    """Whatever was good elsewhere: this chain must hold by itself, each signature included."""
+    believed(codec.pack(blocks))
+    place = spoilt % len(blocks)
+    forged = blocks[place][:-1] + bytes([blocks[place][-1] ^ 1])
+
+    assert not believed(codec.pack([*blocks[:place], forged, *blocks[place + 1 :]]))
 
 
 names = st.sampled_from(["*", "a.*", "a.b", "a.b.*", "a.b.c", "b", "ab"])

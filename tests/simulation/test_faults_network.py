@@ -242,3 +242,18 @@ def test_faults_print_as_the_code_that_makes_them() -> None:
     """So a schedule can be pasted into a test."""
     fault = Loss(0.2, paths=(("alice", "*"),))
     assert eval(repr(fault), {"Loss": Loss}) == fault  # noqa: S307  # that is the promise
+
+
+def test_a_connection_that_is_given_up_is_not_tried_any_more() -> None:
+    """However long a partition lasts, what is sent into it does not become more."""
+    world = World(1)
+    people = [world.start(name) for name in ("alice", "bob", "carol", "dave")]
+    world.run_until_quiet()
+    world.partition(people[:2], people[2:])
+    lost = []
+    for _ in range(3):
+        before = world.coverage["partition"]
+        world.run_for(400.0)
+        lost.append(world.coverage["partition"] - before)
+
+    assert 0 < lost[2] < 1.5 * lost[0]

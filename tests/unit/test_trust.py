@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import attrs
 import pytest
 
 from meshp2p.errors import CredentialError, UsageError, WireError
-from meshp2p.identity.credential import NODE, TRANSPORT
+from meshp2p.identity.credential import ISSUER, NODE, TRANSPORT
 from meshp2p.identity.trust import MeshKeys, Trust, verify_chain
 from tests.issuing import (
     CRYPTO,
@@ -167,7 +169,7 @@ def test_what_is_refused_is_not_remembered() -> None:
         with pytest.raises(CredentialError, match="forged"):
             trust.verify_chain_untrusted(forged, NOW)
     assert not trust.is_cached(forged)
-    assert trust.signatures_checked == 4
+    assert trust.signatures_checked == 3  # alice's own block is genuine, and checked once
 
 
 def test_malformed_chains_cost_no_signature_check() -> None:
@@ -192,6 +194,117 @@ def test_memory_of_chains_is_bounded_and_forgets_the_longest_unused() -> None:
         trust.verify_chain_untrusted(seen, NOW)
 
     assert [trust.is_cached(each) for each in (alice, bob, carol)] == [True, False, True]
+
+
+def test_an_issuers_block_costs_one_check_however_many_it_signed() -> None:
+    """Fifty members of one team bring 150 blocks, of which 101 differ."""
+    trust, team = Trust(CRYPTO, MESH), by_root(ISSUER, signing("team"))
+
+    for number in range(50):
+        who = f"member{number}"
+        transport = block(who, TRANSPORT, exchanging(who))
+        credential = trust.verify_chain_untrusted(
+            chain(team, block("team", NODE, signing(who)), transport), NOW
+        )
+        assert credential.node_key == signing(who)
+
+    assert trust.signatures_checked == 101
+
+
+def test_a_renewed_transport_key_costs_one_check() -> None:
+    """The node's own block was seen before."""
+    trust, alice = Trust(CRYPTO, MESH), identity("alice")
+    trust.verify_chain_untrusted(alice.chain, NOW)
+
+    trust.verify_chain_untrusted(alice.renewed(CRYPTO, alice.renew_at).chain, alice.renew_at)
+
+    assert trust.signatures_checked == 3
+
+
+def test_a_known_block_proves_nothing_below_another_issuer() -> None:
+    """Same bytes, other parent: mallory's issuer has not signed what the team's has.
+
+    Its own issuer's block says that it is the team, by name; the key decides.
+    """
+    trust = Trust(CRYPTO, MESH)
+    alice = block("team", NODE, signing("alice"))
+    trust.verify_chain_untrusted(chain(by_root(ISSUER, signing("team")), alice), NOW)
+
+    for issuer in (by_root(ISSUER, signing("mallory"), name="team"), by_root(NODE, signing("m"))):
+        with pytest.raises(CredentialError):
+            trust.verify_chain_untrusted(chain(issuer, alice), NOW)
+    with pytest.raises(CredentialError):
+        trust.verify_chain_untrusted(chain(alice), NOW)
+
+
+def test_a_known_block_is_still_held_to_what_its_issuer_may_give() -> None:
+    """The team's wide block is known; below its narrow one alice's is wider than its issuer's."""
+    trust = Trust(CRYPTO, MESH)
+    wide = by_root(ISSUER, signing("team"))
+    narrow = by_root(ISSUER, signing("team"), handles=("bob",))
+    alice = block("team", NODE, signing("alice"))
+    trust.verify_chain_untrusted(chain(wide, alice), NOW)
+
+    with pytest.raises(CredentialError, match="was not its issuer's to give"):
+        trust.verify_chain_untrusted(chain(narrow, alice), NOW)
+
+
+def test_a_known_block_still_expires() -> None:
+    """Whoever's chain is new, and whose issuer has expired meanwhile, is refused."""
+    trust = Trust(CRYPTO, MESH)
+    team = by_root(ISSUER, signing("team"), not_after=NOW + 60)
+    alice, bob = (
+        chain(team, block("team", NODE, signing(who), not_after=NOW + 60))
+        for who in ("alice", "bob")
+    )
+    trust.verify_chain_untrusted(alice, NOW)
+
+    with pytest.raises(CredentialError, match="expired"):
+        trust.verify_chain_untrusted(bob, NOW + 361)
+
+
+@pytest.mark.parametrize("flipped", [-1, -65])
+def test_a_forged_block_is_checked_anew_each_time(flipped: int) -> None:
+    """Neither its signature nor its claims can be changed below a genuine issuer's block.
+
+    And what failed once spoils nothing: the genuine one is believed afterwards.
+    """
+    trust, team = Trust(CRYPTO, MESH), by_root(ISSUER, signing("team"))
+    alice, key_block = (
+        block("team", NODE, signing("alice")),
+        block("alice", TRANSPORT, exchanging("alice")),
+    )
+    forged = bytearray(alice)
+    forged[flipped] ^= 1
+
+    for _ in range(2):
+        with pytest.raises((CredentialError, WireError)):
+            trust.verify_chain_untrusted(chain(team, bytes(forged), key_block), NOW)
+    assert trust.verify_chain_untrusted(chain(team, alice, key_block), NOW).name == ""
+
+
+def test_memory_of_blocks_is_bounded_and_keeps_what_is_in_use() -> None:
+    """A member who mints children without end pushes out nobody's issuer, and fills nothing."""
+    trust = Trust(CRYPTO, MESH, remember=1, remember_blocks=3)
+    team = by_root(ISSUER, signing("team"))
+
+    def checks(who: str) -> int:
+        before = trust.signatures_checked
+        transport = block(who, TRANSPORT, exchanging(who))
+        trust.verify_chain_untrusted(chain(team, block("team", NODE, signing(who)), transport), NOW)
+        return trust.signatures_checked - before
+
+    assert checks("alice") == 3
+    tracemalloc.start()
+    try:
+        assert [checks(f"stranger{number}") for number in range(100)] == [2] * 100
+        before, _ = tracemalloc.get_traced_memory()
+        assert [checks(f"other{number}") for number in range(300)] == [2] * 300
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 20_000  # 300 blocks would be some 60,000
+    assert checks("alice") == 2  # hers was forgotten, the team's was not
 
 
 def test_a_node_that_holds_the_root_issues_its_own_credential() -> None:

@@ -557,7 +557,7 @@ def test_a_sync_is_announced_once_it_is_checked() -> None:
     alice = swim_of("alice")
     alice.introduce(id_of("bob"), now=NOW)
     assert alice.outputs() == [SyncWith(id_of("bob"))]
-    crowd = [swim_of(f"member-{number}").sync_payload()[0] for number in range(20)]
+    crowd = [swim_of(f"member-{number}").sync_payload()[0] for number in range(40)]
 
     alice.merge_untrusted(crowd, id_of("bob"), now=NOW)
     alice.synced_with(id_of("bob"), now=NOW)
@@ -565,7 +565,7 @@ def test_a_sync_is_announced_once_it_is_checked() -> None:
     work_off(alice, NOW)
 
     assert Tell(Synced(id_of("bob"))) in alice.outputs()
-    assert len(alice.members()) == 21
+    assert len(alice.members()) == 41
 
 
 def test_after_a_sync_both_know_the_same() -> None:
