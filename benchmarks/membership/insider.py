@@ -197,7 +197,7 @@ class Insider:
         plaintext = items if isinstance(items, bytes) else codec.pack(list(items))
         body = self.others[to].body
         route = Route(body.addresses[:1], body.transport_key)
-        self._endpoint.send(to, plaintext, route=route, now=time.monotonic())
+        self._endpoint.send(to, plaintext, route=lambda _: route, now=time.monotonic())
         self._flush()
 
     def send_raw(self, to: NodeId, data: bytes) -> None:

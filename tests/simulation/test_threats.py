@@ -13,7 +13,7 @@ def forward(world: World, sender: Node, helper: Node, items: list[codec.Value]) 
 
     def say(node: Node) -> None:
         endpoint = node.engine._endpoint  # noqa: SLF001  # a member that says what ours never would
-        endpoint.send(helper.id, codec.pack(items), route=Route((), None), now=world.now)
+        endpoint.send(helper.id, codec.pack(items), route=lambda _: Route((), None), now=world.now)
         node.engine._membership.drain(world.now)  # noqa: SLF001
 
     say(sender)

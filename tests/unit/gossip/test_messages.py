@@ -11,6 +11,7 @@ from meshp2p.wire import codec, limits
 
 BOB = NodeId(b"b" * 16)
 HASH = (7).to_bytes(8, "big")
+PING_ITEM: list[codec.Value] = [1, 5, HASH]
 
 
 @pytest.mark.parametrize("where", ["kind", "item", "field"])
@@ -67,4 +68,4 @@ def test_an_item_may_be_longer_than_this_version_knows(
 def test_a_malformed_item_spoils_its_datagram(item: codec.Value) -> None:
     """One error, whatever is wrong, and nothing of the datagram counts."""
     with pytest.raises(WireError):
-        decode_untrusted(codec.pack([[1, 5, HASH], item]))
+        decode_untrusted(codec.pack([PING_ITEM, item]))

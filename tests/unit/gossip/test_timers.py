@@ -14,9 +14,9 @@ def test_the_earliest_deadline_comes_first_and_once() -> None:
     for key, at in (("probe", 3.0), ("tick", 1.0), ("probe", 2.0), ("tick", 1.0)):
         timers.set(key, at)
 
-    assert timers.next() == 1.0
+    assert timers.soonest == 1.0
     assert [timers.pop_due(5.0) for _ in range(3)] == ["tick", "probe", None]
-    assert timers.next() == inf
+    assert timers.soonest == inf
 
 
 def test_a_deadline_that_was_given_up_comes_only_if_it_is_set_again() -> None:
@@ -57,4 +57,4 @@ def test_moving_a_deadline_again_and_again_holds_little() -> None:
         tracemalloc.stop()
 
     assert held < 50_000
-    assert timers.next() == 9_999.0
+    assert timers.soonest == 9_999.0
