@@ -51,13 +51,14 @@ class Row:
     clone: tuple[int, int] | None = None
     view_hash: int | None = None
     leased: int = 0
+    id: NodeId = attrs.field(init=False)
+    """Its node id, the same in all its records."""
     _shown: Member | None = attrs.field(default=None, init=False)
     _shown_of: Record | None = attrs.field(default=None, init=False)
 
-    @property
-    def id(self) -> NodeId:
-        """Its node id."""
-        return self.record.line.node_id
+    def __attrs_post_init__(self) -> None:
+        """It is asked for more often than anything else."""
+        self.id = self.record.line.node_id
 
     @property
     def version(self) -> tuple[int, int]:

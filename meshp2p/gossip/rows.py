@@ -38,14 +38,14 @@ class Crowd:
     member.
     """
 
-    rows: Mapping[NodeId, Row]
+    rows: Mapping[bytes, Row]
     buckets: tuple[Bucket, ...]
     sums: tuple[int, ...]
 
     @classmethod
     def of(cls, rows: Iterable[Row]) -> Crowd:
         """These live members; nobody may change the rows any more."""
-        by_id = {row.id: row for row in rows}
+        by_id: dict[bytes, Row] = {row.id: row for row in rows}
         sums: Sums = [0] * BUCKETS
         buckets: list[list[NodeId]] = [[] for _ in range(BUCKETS)]
         for row in by_id.values():
@@ -58,8 +58,8 @@ class Crowd:
 class Rows:
     """All rows of one view. `get` gives one to write to; those iterated over are to be read."""
 
-    _own: dict[NodeId, Row] = attrs.field(factory=dict, init=False)
-    _common: Mapping[NodeId, Row] = attrs.field(factory=dict, init=False)
+    _own: dict[bytes, Row] = attrs.field(factory=dict, init=False)
+    _common: Mapping[bytes, Row] = attrs.field(factory=dict, init=False)
     _only_common: int = attrs.field(default=0, init=False)
 
     def __len__(self) -> int:
@@ -74,7 +74,7 @@ class Rows:
         rest = (row for node_id, row in own.items() if node_id not in common)
         return iter((*first, *rest))
 
-    def get(self, node_id: NodeId) -> Row | None:
+    def get(self, node_id: bytes) -> Row | None:
         """This view's own row."""
         row = self._own.get(node_id)
         if row is not None or not self._only_common:

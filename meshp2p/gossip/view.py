@@ -58,7 +58,7 @@ class View:
 
     def get(self, node_id: bytes) -> Row | None:
         """The member's row; None for a stranger."""
-        return self._rows.get(NodeId(node_id))
+        return self._rows.get(node_id)
 
     def lost(self, node_id: bytes) -> Row | None:
         """A dead member whose record has expired, but which may be tried again."""
@@ -102,7 +102,7 @@ class View:
         self._buckets = list(crowd.buckets)
         self.sums = list(crowd.sums)
         self.hash = sum(crowd.sums) % digest.SUMS
-        self.live = Pool([node_id for node_id in crowd.rows if node_id != self.own_id])
+        self.live = Pool([row.id for row in crowd.rows.values() if row.id != self.own_id])
         self.directory.forget_all()
 
     def change(self, row: Row, *, record: Record | None = None, state: State | None = None) -> None:
