@@ -21,9 +21,10 @@ import attrs
 
 from benchmarks.membership.table import Row, Table
 from benchmarks.membership.virtual import HOW, Ears, Scales, crowd, death, in_forks, joined
-from meshp2p.config import Config, lan
+from meshp2p.config import lan
 from meshp2p.ids import Seconds
 from meshp2p.simulation import Node, World
+from simulations.lifeguards_experiment import plain
 
 STALLED: Final = (1, 4, 16, 32)
 """How many stand still together; those that the design asks for."""
@@ -34,13 +35,6 @@ _GOALS: Final = {"false positives": 1.53, "between the well": 1.89, "first, medi
 """Percent of plain SWIM at most: the best of every column of the paper's table VII."""
 _AFTERWARDS: Final[Seconds] = 30.0
 """What stalls led to may show only after them."""
-
-
-def plain() -> Config:
-    """SWIM as it was before Lifeguard."""
-    return attrs.evolve(
-        lan(), lifeguard=False, suspicion_min_multiplier=5.0, suspicion_max_multiplier=1.0
-    )
 
 
 @attrs.frozen

@@ -22,10 +22,10 @@ from meshp2p.ids import Seconds
 from meshp2p.simulation import Node, World
 from meshp2p.simulation.faults import Cut, Loss
 from meshp2p.simulation.packets import Link
+from simulations.flip_flop import HALF
+from simulations.heavy_loss import LOST
 
 _DEAF: Final = 10
-_HALF: Final[Seconds] = 20.0
-_LOST: Final = 0.8
 _STALL: Final[Seconds] = 5.0
 _CHANGES: Final = {"member.failed": 1, "member.returned": -1}
 _COUNTED: Final = (
@@ -40,9 +40,9 @@ def rapid(size: int, seconds: Seconds, workers: int) -> Table:
     deaf, lossy = min(_DEAF, size // 3), max(1, size // 100)
     world = joined(size, seed=4)
     acts = [
-        functools.partial(_case, world, deaf, f"{_HALF:g} s deaf, {_HALF:g} s not", _flip, seconds),
-        functools.partial(_case, world, lossy, f"{_LOST:.0%} lost to it", _lose_in, seconds),
-        functools.partial(_case, world, lossy, f"{_LOST:.0%} lost both ways", _lose, seconds),
+        functools.partial(_case, world, deaf, f"{HALF:g} s deaf, {HALF:g} s not", _flip, seconds),
+        functools.partial(_case, world, lossy, f"{LOST:.0%} lost to it", _lose_in, seconds),
+        functools.partial(_case, world, lossy, f"{LOST:.0%} lost both ways", _lose, seconds),
     ]
     title = f"Half-dead members among {size}, for {seconds:g} s"
     rows = in_forks(acts, workers)
@@ -101,9 +101,9 @@ def _sizes(ears: Ears, observers: Collection[str]) -> set[int]:
 
 def _flip(world: World, sick: Sequence[Node]) -> None:
     guard = world.inject(Cut(tuple(("*", node.name) for node in sick)))
-    world.run_for(_HALF)
+    world.run_for(HALF)
     guard.remove()
-    world.run_for(_HALF)
+    world.run_for(HALF)
 
 
 def _lose_in(world: World, sick: Sequence[Node]) -> None:
@@ -115,8 +115,8 @@ def _lose(world: World, sick: Sequence[Node]) -> None:
 
 
 def _lose_on(world: World, ways: Sequence[Link]) -> None:
-    guard = world.inject(Loss(_LOST, paths=tuple(ways)))
-    world.run_for(_HALF)
+    guard = world.inject(Loss(LOST, paths=tuple(ways)))
+    world.run_for(HALF)
     guard.remove()
 
 

@@ -23,8 +23,8 @@ from meshp2p.config import lan
 from meshp2p.ids import Seconds
 from meshp2p.simulation import Conditions, World
 from meshp2p.simulation.invariants import bounds
+from simulations.long_partition import HOUR, spoken
 
-HOUR: Final[Seconds] = 3_600.0
 _LOOK: Final[Seconds] = 0.01
 
 
@@ -137,15 +137,8 @@ def _partition(world: World, length: Seconds) -> Row:
         every=_LOOK,
     )
     return {
-        "split for": _spoken(length),
+        "split for": spoken(length),
         "lists before healing": lists,
         "equal after, s": round(took, 2),
         "CPU s": round(time.process_time() - began, 1),
     }
-
-
-def _spoken(seconds: Seconds) -> str:
-    for unit, name in ((HOUR, "h"), (60.0, "min")):
-        if seconds >= unit:
-            return f"{seconds / unit:g} {name}"
-    return f"{seconds:g} s"
