@@ -28,8 +28,8 @@ from meshp2p.simulation.script import Script, plan_of
 def draw(seed):
     faults = [Timed(1.0, Loss(0.1), 3.0), Timed(1.5, Stall("carol"), 1.6)]
     if seed % 2:
-        faults.append(Timed(2.0, Crash("bob", silent=True), 4.0))
-    return plan_of(seed, ["alice", "bob", "carol"], faults, hostile=4.5, profile="loopback")
+        faults.append(Timed(2.0, Crash("bob", silent=True), 6.0))
+    return plan_of(seed, ["alice", "bob", "carol"], faults, hostile=6.5, profile="loopback")
 
 def act(run: Run):
     run.trouble()
@@ -159,7 +159,7 @@ def test_people_see_where_it_broke(shell: Shell, write: Write) -> None:
     """Seed, moment, promise, replay, and the schedule that is left."""
     ended = simulate(shell, write(BROKEN), "--fail-fast")
     assert ended.status == 1
-    assert "mine.py, seed 1: at 4.5" in ended.out
+    assert "mine.py, seed 1: at 6.5" in ended.out
     assert "replay: meshp2p simulate mine.py --seed 1" in " ".join(ended.out.split())
     assert "    from meshp2p.simulation.faults import Crash, Schedule, Timed\n" in ended.out
     assert "Timed(2.0, Crash(node='bob', silent=True" in ended.out
