@@ -75,6 +75,7 @@ class Intake:
     _refutation: Refutation | None
     _has_synced: bool = attrs.field(default=False, init=False)
     _waiting: deque[_Waiting] = attrs.field(factory=deque, init=False)
+    _waiting_bytes: int = attrs.field(default=0, init=False)
     _listings: dict[NodeId, Listing] = attrs.field(factory=dict, init=False)
 
     def __len__(self) -> int:
@@ -109,7 +110,7 @@ class Intake:
         for _ in range(min(_AT_ONCE, len(self._waiting))):
             if not self._settle(self._waiting[0], now):
                 return
-            self._waiting.popleft()
+            self._waiting_bytes -= _size_of(self._waiting.popleft().claim)
 
     def _settle(self, waiting: _Waiting, now: Seconds) -> bool:
         """Decide about one claim; False if its signatures have to wait."""
@@ -137,10 +138,12 @@ class Intake:
         return True
 
     def _queue(self, waiting: _Waiting) -> None:
-        if len(self._waiting) >= limits.MAX_UNVERIFIED:
+        size = self._waiting_bytes + _size_of(waiting.claim)
+        if len(self._waiting) >= limits.MAX_UNVERIFIED or size > limits.MAX_UNVERIFIED_BYTES:
             self._parts.counters["claims_dropped"] += 1
             return
         self._waiting.append(waiting)
+        self._waiting_bytes = size
 
     def _spreads(self, waiting: _Waiting) -> bool:
         """Whether others should hear of it from here: not while this node is new itself."""
@@ -372,6 +375,13 @@ class Intake:
             raise WireError("a suspicion by somebody who has no say")
         self._admission.check_accusation(accusation, accuser.record.body.node_key)
         return True
+
+
+def _size_of(claim: Claim | _SyncEnd | _Mark) -> int:
+    """Bytes of a record; the other claims are short."""
+    if type(claim) is RecordItem:
+        return len(claim.line) + len(claim.body) + len(claim.chain)
+    return 0
 
 
 def _says_the_same(line: VersionLine, other: VersionLine) -> bool:

@@ -109,6 +109,9 @@ MAX_MEMBERS: Final = 20_000
 MAX_UNVERIFIED: Final = 20_000
 """Records received whose signatures wait to be checked."""
 
+MAX_UNVERIFIED_BYTES: Final = 8 << 20
+"""All of them together: half of a mesh of ten thousand, twice."""
+
 SIGNATURES_PER_INPUT: Final = 32
 """Signature checks within one input; the rest waits a millisecond."""
 

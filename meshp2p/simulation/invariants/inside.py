@@ -107,6 +107,7 @@ def _gossip_sizes(engine: Engine) -> list[Size]:
         ("news", len(parts.news), limits.MAX_NEWS),
         ("pulls", len(parts._pulled), limits.MAX_PULLS),
         ("unchecked claims", len(swim._intake), unchecked),
+        ("bytes of them", swim._intake._waiting_bytes, limits.MAX_UNVERIFIED_BYTES),
         ("probes", len(probes), limits.MAX_MEMBERS),
         ("late probes", len(probes._given_up), limits.MAX_LATE_PROBES),
         ("members with clues", len(parts.evidence), limits.MAX_CASES),

@@ -14,6 +14,7 @@ from meshp2p.gossip.swim import Swim
 from meshp2p.identity.keys import OpenSSL
 from meshp2p.identity.trust import Trust
 from meshp2p.ids import Address
+from meshp2p.wire import limits
 from meshp2p.wire.codec import Value
 from tests.simulation.swim_world import START, UNIX, identity_of, keys_of, swim_of
 from tests.unit.gossip.people import (
@@ -180,3 +181,30 @@ def test_one_datagram_is_answered_once() -> None:
 
     answers = [each for each in said(alice.outputs(), "carol") if isinstance(each, Ack)]
     assert [each.seq for each in answers] == [0]
+
+
+def test_a_list_of_made_up_members_fills_no_memory() -> None:
+    """However many and however large: what waits to be checked has a bound in bytes."""
+    alice, _, bob, _ = scene()
+    line = line_of(bob)
+    listed: list[Value] = [
+        [forged_record(number, line)[1], bytes(limits.MAX_RECORD_BODY), bytes(limits.MAX_CHAIN)]
+        for number in range(10)
+    ]
+    alice.merge_untrusted(listed * 1_000, id_of("bob"), now=NOW)
+
+    held = sum(sizes_of_claims(alice))
+    assert limits.MAX_UNVERIFIED_BYTES / 2 < held <= limits.MAX_UNVERIFIED_BYTES
+    assert alice.counters["claims_dropped"] > 0
+
+    work_off(alice, NOW)
+    assert sizes_of_claims(alice) == []
+    alice.merge_untrusted(listed * 1_000, id_of("bob"), now=NOW + 60.0)
+    assert sum(sizes_of_claims(alice)) == held  # the room is there again
+
+
+def sizes_of_claims(swim: Swim) -> list[int]:
+    """Bytes of each record that waits to be checked."""
+    waiting = [each.claim for each in swim._intake._waiting]  # noqa: SLF001  # nothing shows them
+    records = [claim for claim in waiting if isinstance(claim, RecordItem)]
+    return [len(one.line) + len(one.body) + len(one.chain) for one in records]
