@@ -6,7 +6,6 @@ answer, or learns that the connection is gone and whether it had left.
 
 from __future__ import annotations
 
-import operator
 from collections import deque
 from collections.abc import Callable
 from math import inf
@@ -14,9 +13,8 @@ from typing import Final
 
 from meshp2p.effects import CloseStream, OpenStream, StreamId, StreamReady
 from meshp2p.engine.core import Core
-from meshp2p.engine.link import Errand, Link, OnRequest, supersedes
-from meshp2p.engine.proved import Proved
-from meshp2p.engine.unproved import Unproved
+from meshp2p.engine.link import Errand, Link, OnRequest
+from meshp2p.engine.switchboard import Switchboard
 from meshp2p.errors import WireError
 from meshp2p.ids import Address, NodeId, Seconds
 from meshp2p.transport import frame
@@ -59,22 +57,17 @@ class Links:
         self._door = door
         self._on_request = on_request
         self._on_gone = on_gone
-        self._links: dict[StreamId, Link] = {}
-        self._to: dict[NodeId, Link] = {}
-        self._unproved = Unproved()
-        self._proved = Proved()
+        self._board = Switchboard()
         self.held = Held() if held is None else held
         """What all connections make this node hold; for reading."""
-        self._leaving: dict[StreamId, Link] = {}
         self._parting: dict[StreamId, Connection] = {}
         """Closed connections whose last word is still to be pulled."""
-        self._next_stream: StreamId = 1
         self._next_sweep = now + core.config.idle_close / _SWEEPS_PER_IDLE
         self._next_look = now + limits.BODY_SILENCE
 
     def __len__(self) -> int:
         """Streams open or being opened."""
-        return len(self._links)
+        return len(self._board)
 
     # --- sending -------------------------------------------------------------
 
@@ -82,7 +75,7 @@ class Links:
         self, peer: NodeId, errand: Errand, *, route: Callable[[NodeId], Route], now: Seconds
     ) -> None:
         """Bring an errand to a member, over its connection or a new one along `route`."""
-        link = self._to.get(peer)
+        link = self._board.to(peer)
         if link is None:
             link = self._dial(route(peer), peer, now)
             if link is None:
@@ -92,7 +85,7 @@ class Links:
 
     def reaches(self, peer: NodeId) -> bool:
         """Whether there is a connection to a member, or one is being made."""
-        return peer in self._to
+        return self._board.to(peer) is not None
 
     def meet(self, address: Address, errand: Errand, *, now: Seconds) -> None:
         """Bring an errand to whoever of the mesh listens at an address."""
@@ -126,7 +119,7 @@ class Links:
     def cancel(self, errand: Errand) -> None:
         """Nobody wants the answer any more: tell the other side, if it was asked."""
         link = errand.link
-        if link is None or link.stream not in self._links:
+        if link is None or link.stream not in self._board:
             return
         if errand in link.waiting:
             link.waiting.remove(errand)
@@ -137,21 +130,17 @@ class Links:
     def answer(self, link: Link, stream: int, data: bytes) -> None:
         """Answer a request that arrived on a link, if it still stands."""
         link.jobs.pop(stream, None)
-        if link.stream in self._links and link.connection is not None:
+        if link.stream in self._board and link.connection is not None:
             link.connection.mux.answer(stream, data)
             if not link.ready:
                 link.ready = True
                 self._core.emit(StreamReady(link.stream))
 
     def _dial(self, route: Route, peer: NodeId | None, now: Seconds) -> Link | None:
-        if not route.addresses or len(self._links) >= limits.MAX_CONNECTIONS:
+        if not route.addresses or len(self._board) >= limits.MAX_CONNECTIONS:
             return None
-        link = Link(self._next_stream, now, wanted=peer, route=route)
-        self._next_stream += 2
-        if peer is not None:
-            self._to[peer] = link
-        self._links[link.stream] = link
-        self._unproved.add(link)
+        link = Link(self._board.next_stream(), now, wanted=peer, route=route)
+        self._board.add(link)
         self._connect(link, now)
         return link
 
@@ -166,7 +155,7 @@ class Links:
 
     def opened(self, stream: StreamId, *, now: Seconds) -> None:
         """A connection that we asked for stands: begin the handshake."""
-        link = self._links.get(stream)
+        link = self._board.find(stream)
         if link is None or link.route is None:
             self._core.emit(CloseStream(stream, flush=False))
             return
@@ -184,11 +173,11 @@ class Links:
 
     def accepted(self, stream: StreamId, remote: Address, *, now: Seconds) -> None:
         """Somebody connected; they have `preauth_timeout` to prove who they are."""
-        if self._unproved.is_crowd(remote) or len(self._links) >= limits.MAX_CONNECTIONS:
+        if self._board.unproved.is_crowd(remote) or len(self._board) >= limits.MAX_CONNECTIONS:
             self._core.counters["stream_refused"] += 1
             self._core.emit(CloseStream(stream, flush=False))
             return
-        silent = self._unproved.one_too_many()
+        silent = self._board.unproved.one_too_many()
         if silent is not None:
             self._core.counters["stream_refused"] += 1
             self._lose(silent, "it did not say who it is", now)
@@ -201,12 +190,11 @@ class Links:
             seen_from=remote,
             held=self.held,
         )
-        self._links[stream] = link
-        self._unproved.add(link)
+        self._board.add(link)
 
     def receive(self, stream: StreamId, data: bytes, *, now: Seconds) -> NodeId | None:
         """Bytes of a stream; return whose they are, if that is proved."""
-        link = self._links.get(stream)
+        link = self._board.find(stream)
         if link is None or link.connection is None:
             return None
         try:
@@ -220,7 +208,7 @@ class Links:
         self._hand_on(link, arrivals, now)
         if not link.ready and link.connection.has_bytes:
             self._make_ready(link)
-        if link.connection.mux.peer_goes_away or link.stream in self._leaving:
+        if link.connection.mux.peer_goes_away or link.stream in self._board.leaving:
             # Not because we want to end it: until the other end has said so as well, a
             # request of its may be on the way, and would be lost with the connection.
             self._receive_farewell(link)
@@ -241,8 +229,7 @@ class Links:
 
     def _receive_farewell(self, link: Link) -> None:
         """The other end opens no more requests here: nor do we, and the last one closes."""
-        if link.peer is not None and self._to.get(link.peer) is link:
-            del self._to[link.peer]
+        self._board.lead_nowhere(link)
         link.retiring = True
         if link.connection is not None and link.connection.mux.is_idle:
             self._retire(link)
@@ -257,7 +244,7 @@ class Links:
 
     def closed(self, stream: StreamId, reason: str, *, now: Seconds) -> None:
         """The stream ended, or could not be opened: `reason` is for people."""
-        link = self._links.get(stream)
+        link = self._board.find(stream)
         if link is None:
             return
         proved = link.peer is not None
@@ -277,22 +264,17 @@ class Links:
             link.tries = 0
         link.connection = None
         link.ready = False
-        del self._links[link.stream]
-        self._unproved.discard(link)
-        link.stream = self._next_stream
-        self._next_stream += 2
-        self._links[link.stream] = link
-        self._unproved.add(link)
+        self._board.renumber(link)
         self._connect(link, now)
         return True
 
     def is_open(self, stream: StreamId) -> bool:
         """Whether the stream stands, and does not part."""
-        return stream in self._links
+        return stream in self._board
 
     def bytes_for(self, stream: StreamId, at_most: int) -> bytes:
         """What to put on the socket now; empty if nothing waits."""
-        link = self._links.get(stream)
+        link = self._board.find(stream)
         if link is None or link.connection is None:
             parting = self._parting.pop(stream, None)
             return b"" if parting is None else parting.pull(at_most)
@@ -313,50 +295,37 @@ class Links:
         connection = link.connection
         if connection is None or connection.peer is None:
             return
-        self._unproved.discard(link)
-        link.peer = connection.peer.credential.node_id
+        peer = connection.peer.credential.node_id
+        self._board.prove(link, peer)
         link.idle_since = now
-        self._proved.add(link)
-        self._choose(link, link.peer)
-        best = self._to[link.peer]
+        best, drop = self._board.choose(
+            link,
+            peer,
+            lower=self._core.identity.node_id < peer,
+            patience=self._core.config.connect_timeout,
+        )
+        if drop is not None:
+            self._end_idle(drop)
         waiting, link.waiting = link.waiting, deque()
         for errand in waiting:
             self._carry(best if best.peer else link, errand, now)
-        surplus = self._proved.surplus(link.peer, best)
+        surplus = self._board.proved.surplus(peer, best)
         if surplus is not None:
             self._end(surplus, "stream_surplus", "it has connected again", now)
 
-    def _choose(self, link: Link, peer: NodeId) -> None:
-        """Both connected at once: the smaller id's connection stays, the other ends idle."""
-        other = self._to.get(peer)
-        if other is None or other is link:
-            self._to[peer] = link
-            return
-        if other.peer is None or other.connection is None:
-            self._to[peer] = link
-            link.waiting.extend(other.waiting)
-            other.waiting.clear()
-            return
-        lower = self._core.identity.node_id < peer
-        stays = supersedes(link, other, lower=lower, patience=self._core.config.connect_timeout)
-        keep, drop = (link, other) if stays else (other, link)
-        self._to[peer] = keep
-        drop.retiring = True
-        drop.connection.mux.go_away()  # type: ignore[union-attr]  # both are open
-        self._make_ready(drop)
+    def _end_idle(self, link: Link) -> None:
+        """Begin nothing on it any more, and let the other end know."""
+        link.retiring = True
+        if link.connection is not None:
+            link.connection.mux.go_away()
+        self._make_ready(link)
 
     def _lose(self, link: Link, reason: str, now: Seconds, *, closed: bool = False) -> None:
         """Drop a link; every errand on it learns whether it had left."""
-        self._leaving.pop(link.stream, None)
-        if self._links.pop(link.stream, None) is None:
+        if not self._board.remove(link):
             return
-        self._unproved.discard(link)
-        self._proved.discard(link)
         if link.connection is not None:
             link.connection.mux.close()
-        for peer in {link.peer, link.wanted} - {None}:
-            if peer is not None and self._to.get(peer) is link:
-                del self._to[peer]
         if not closed:
             self._core.emit(CloseStream(link.stream, flush=False))
         for errand in link.waiting:
@@ -376,17 +345,14 @@ class Links:
         """Close those that make this node hold most, until it can bear the rest."""
         held = self.held
         while held.half_received > held.most_half_received:
-            self._end(self._largest("half_received"), "stream_overfull", _OVERFULL, now)
+            self._end(self._board.largest("half_received"), "stream_overfull", _OVERFULL, now)
         while held.unread > held.most_unread:
-            self._end(self._largest("unread"), "stream_overfull", _OVERFULL, now)
-
-    def _largest(self, what: str) -> Link:
-        return max(self._links.values(), key=operator.attrgetter(what))
+            self._end(self._board.largest("unread"), "stream_overfull", _OVERFULL, now)
 
     def _give_up_stalled(self, now: Seconds) -> None:
         """No more of a body came for a while: nobody waits for the rest of it."""
         self._next_look = now + limits.BODY_SILENCE
-        for link in list(self._links.values()):
+        for link in self._board:
             if link.connection is None:
                 continue
             for stream in link.connection.mux.give_up_stalled():
@@ -396,15 +362,11 @@ class Links:
 
     def let_go(self, peer: NodeId, reason: str, *, now: Seconds) -> None:
         """The member said goodbye: what it sent before still counts, then it will close."""
-        for link in [link for link in self._links.values() if peer in (link.peer, link.wanted)]:
+        for link in self._board.of(peer):
             if link.peer is None or not link.pending:
                 self._lose(link, reason, now)
-                continue
-            link.retiring = True
-            link.deadline = now + _FAREWELL
-            self._leaving[link.stream] = link
-            if self._to.get(peer) is link:
-                del self._to[peer]
+            else:
+                self._board.let_leave(link, now + _FAREWELL)
 
     def distrust(self, peer: NodeId, process: bytes) -> None:
         """Begin nothing on a connection to another process of the member: it may be gone.
@@ -412,44 +374,35 @@ class Links:
         Args:
             process: Transport key of the one that is known to run.
         """
-        link = self._to.get(peer)
+        link = self._board.to(peer)
         if link is None or link.connection is None or link.peer is None:
             return
         if link.connection.peer_key != process:
-            del self._to[peer]
-            link.retiring = True
-            link.connection.mux.go_away()
-            self._make_ready(link)
+            self._board.lead_nowhere(link)
+            self._end_idle(link)
 
     def drop_peer(self, peer: NodeId, reason: str, *, now: Seconds) -> None:
         """The member is gone, whatever its connections say."""
-        for link in [link for link in self._links.values() if peer in (link.peer, link.wanted)]:
+        for link in self._board.of(peer):
             self._lose(link, reason, now)
 
     def close_all(self) -> None:
         """The node stops: send what is queued, then close."""
-        for link in list(self._links.values()):
+        for link in self._board:
             self._core.emit(CloseStream(link.stream, flush=link.peer is not None))
 
     def next_deadline(self) -> Seconds:
         """When `receive_deadline` has something to do."""
-        if not self._links:
+        if not self._board:
             return inf
         if self.held.is_too_much:
             return self._core.now  # not while answering, which may be in the midst of anything
-        soonest = min(self._next_sweep, self._next_look)
-        for links in (self._unproved.links, self._leaving):
-            if links:
-                soonest = min(soonest, *(link.deadline for link in links.values()))
-        return soonest
+        return min(self._next_sweep, self._next_look, self._board.next_deadline())
 
     def receive_deadline(self, *, now: Seconds) -> None:
         """End connections that were not made, not proved, not used, or hold too much."""
-        if self._unproved.links:
-            self._give_up_unproved(now)
-        if self._leaving:
-            for link in [link for link in self._leaving.values() if link.deadline <= now]:
-                self._lose(link, "it left", now)
+        if self._board.next_deadline() <= now:
+            self._give_up_silent(now)
         if self.held.is_too_much:
             self._relieve(now)
         if self._next_look <= now:
@@ -457,19 +410,22 @@ class Links:
         if self._next_sweep <= now:
             self._sweep(now)
 
-    def _give_up_unproved(self, now: Seconds) -> None:
-        for link in self._unproved.due(now):
+    def _give_up_silent(self, now: Seconds) -> None:
+        """Those who did not prove who they are, and those who had said goodbye."""
+        for link in self._board.unproved.due(now):
             if link.route is None or not self._try_again(link, now):
                 self._lose(link, "it did not answer in time", now)
             else:
                 self._core.counters["stream_retried"] += 1
+        for link in [link for link in self._board.leaving.values() if link.deadline <= now]:
+            self._lose(link, "it left", now)
 
     def _sweep(self, now: Seconds) -> None:
         """Close what is not used."""
         config = self._core.config
         self._next_sweep = now + config.idle_close / _SWEEPS_PER_IDLE
         self._parting.clear()
-        for link in list(self._links.values()):
+        for link in self._board:
             if link.peer is None or link.connection is None:
                 continue
             if not link.connection.mux.is_idle or link.connection.last_heard > link.idle_since:
@@ -479,11 +435,7 @@ class Links:
 
     def _retire(self, link: Link) -> None:
         """Close what nobody uses; this is no sign of death."""
-        self._links.pop(link.stream, None)
-        self._leaving.pop(link.stream, None)
-        self._proved.discard(link)
-        if link.peer is not None and self._to.get(link.peer) is link:
-            del self._to[link.peer]
+        self._board.remove(link)
         if link.connection is not None:
             link.connection.mux.close()
             link.connection.mux.go_away()

@@ -178,7 +178,7 @@ def test_strangers_that_say_nothing_do_not_keep_members_out() -> None:
     for n in range(crowd):
         host = f"10.{9 + n // 200}.{n % 200}.1"
         alice.feed(functools.partial(_connect, 10_000 + 2 * n, Address(host, 1)))
-    unproved = alice.engine._links._unproved  # noqa: SLF001
+    unproved = alice.engine._links._board.unproved  # noqa: SLF001
     assert len(unproved) == limits.MAX_PREAUTH_STREAMS
     assert 10_000 + 2 * (crowd - 1) in unproved
     assert 10_000 not in unproved

@@ -119,7 +119,7 @@ def _gossip_sizes(engine: Engine) -> list[Size]:
 def _transport_sizes(engine: Engine) -> list[Size]:
     endpoint, links = engine._endpoint, engine._links
     waiting = max(map(len, endpoint._waiting.values()), default=0)
-    most = max(map(len, links._proved._of.values()), default=0)
+    most = max(map(len, links._board.proved._of.values()), default=0)
     halves, unread = links.held.half_received, links.held.unread
     open_links = limits.MAX_CONNECTIONS + limits.MAX_PREAUTH_STREAMS
     sizes = [
@@ -131,7 +131,7 @@ def _transport_sizes(engine: Engine) -> list[Size]:
         ("unread answers of all", unread, limits.MAX_NODE_UNREAD + limits.MAX_UNREAD),
         ("connections of one member", most, limits.MAX_CONNECTIONS_PER_MEMBER),
     ]
-    for link in links._links.values():
+    for link in links._board:
         if link.connection is not None:
             mux = link.connection.mux
             sizes += (

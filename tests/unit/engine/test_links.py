@@ -123,7 +123,7 @@ class Caller:
     @property
     def stands(self) -> bool:
         """Whether bob still has the connection."""
-        return self.stream in self.bob.links._links  # noqa: SLF001
+        return self.bob.links.is_open(self.stream)
 
 
 # --- how many ------------------------------------------------------------------
