@@ -35,7 +35,7 @@ class Timers:
 
     def set(self, key: Hashable, at: Seconds) -> None:
         """Let the key be due at `at`, rounded up to a microsecond."""
-        at = ceil(at * _PER_SECOND) / _PER_SECOND
+        at = max(at, ceil(at * _PER_SECOND) / _PER_SECOND)  # which may round down by an ulp
         before = self.planned.get(key)
         if before == at:
             return

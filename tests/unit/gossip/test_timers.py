@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import tracemalloc
-from math import inf
+from math import inf, nextafter
+
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from meshp2p.gossip.timers import Timers
 
@@ -17,6 +20,20 @@ def test_the_earliest_deadline_comes_first_and_once() -> None:
     assert timers.soonest == 1.0
     assert [timers.pop_due(5.0) for _ in range(3)] == ["tick", "probe", None]
     assert timers.soonest == inf
+
+
+@given(st.integers(0, 10**13), st.integers(-3, 3))
+@example(19_999_981, 1)
+def test_nothing_is_due_before_its_time(microsecond: int, ulps: int) -> None:
+    """Not by the smallest fraction: who is woken too soon sets it again, for ever."""
+    at = microsecond / 1e6
+    for _ in range(abs(ulps)):
+        at = nextafter(at, inf if ulps > 0 else -inf)
+    timers = Timers()
+    timers.set("amnesty", at)
+
+    assert timers.pop_due(nextafter(at, -inf)) is None
+    assert at <= timers.soonest <= at + 2e-6
 
 
 def test_a_deadline_that_was_given_up_comes_only_if_it_is_set_again() -> None:
