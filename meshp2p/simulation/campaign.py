@@ -16,9 +16,10 @@ import attrs
 from meshp2p.ids import Seconds
 from meshp2p.simulation.catalogue import Found
 from meshp2p.simulation.crew import Crew, Done, Lost
+from meshp2p.simulation.pictures import NO_PICTURES, Pictures
 from meshp2p.simulation.report import Finding, Reduced, Report
 from meshp2p.simulation.script import Script
-from meshp2p.simulation.seeds import NO_PICTURES, Pictures, Reduce, RunSeed
+from meshp2p.simulation.seeds import Reduce, RunSeed
 from meshp2p.simulation.tally import Tally
 
 LOST: Final = "no answer"
@@ -101,6 +102,8 @@ class Campaign:
     pictures: Pictures = NO_PICTURES
     total: Tally = attrs.field(factory=Tally, init=False)
     reductions: list[Reduced] = attrs.field(factory=list, init=False)
+    unwritten: list[str] = attrs.field(factory=list, init=False)
+    """Which picture could not be written, and why; a sentence for each run."""
     began: float = attrs.field(factory=time.monotonic, init=False)
     _spent: dict[str, Seconds] = attrs.field(factory=dict, init=False)
     _reducing: list[Reduce] = attrs.field(factory=list, init=False)
@@ -202,6 +205,7 @@ class Campaign:
             self._count(ended.result)
         elif isinstance(ended, Done) and isinstance(ended.result, Reduced):
             self.reductions.append(ended.result)
+            self._note(ended.result.unwritten)
             self.audience.reduced(ended.result)
         elif isinstance(ended, Lost) and isinstance(job, RunSeed):
             self._lose(job, ended.why)
@@ -213,8 +217,13 @@ class Campaign:
         entry = self._entry(report.scenario)
         entry.tally.add(report)
         self.total.add(report)
+        self._note(report.unwritten)
         if report.finding is not None:
             self._find(entry, report.finding)
+
+    def _note(self, unwritten: str) -> None:
+        if unwritten:
+            self.unwritten.append(unwritten)
 
     def _lose(self, job: RunSeed, why: str) -> None:
         entry = self._entry(job.scenario)

@@ -63,6 +63,7 @@ class Report:
         node_seconds: The same for all nodes together.
         cpu: Real seconds of a processor.
         figures: What a script measured.
+        unwritten: Which picture could not be written and why; empty if none was missed.
     """
 
     scenario: str
@@ -74,6 +75,7 @@ class Report:
     events: int
     cpu: Seconds
     figures: Mapping[str, float] = attrs.field(factory=dict)
+    unwritten: str = ""
 
     @classmethod
     def of(cls, scenario: str, outcome: Outcome, cpu: Seconds) -> Report:
@@ -100,6 +102,7 @@ class Reduced:
         before: Faults that were drawn; `after`: that were left.
         runs: How many it took.
         code: To be pasted: draws the plan, puts in the faults that were left, plays it.
+        unwritten: As in a `Report`.
     """
 
     finding: Finding
@@ -107,6 +110,7 @@ class Reduced:
     after: int
     runs: int
     code: str
+    unwritten: str = ""
 
 
 def code_of(word: str, seed: int, schedule: Schedule) -> str:

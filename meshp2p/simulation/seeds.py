@@ -2,37 +2,17 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
-from contextlib import ExitStack
-from pathlib import Path
-from typing import Final
 
 import attrs
 
 from meshp2p.ids import Seconds
 from meshp2p.simulation import catalogue
+from meshp2p.simulation.pictures import NO_PICTURES, Pictures, pictured
 from meshp2p.simulation.report import Finding, Reduced, Report, code_of
 from meshp2p.simulation.script import play
 from meshp2p.simulation.shrink import shrink
-from meshp2p.simulation.swarm import Outcome, Plan, Scenario
-from meshp2p.simulation.timeline_page import write_page
-from meshp2p.simulation.trace import write_trace
-
-
-@attrs.frozen(kw_only=True)
-class Pictures:
-    """Files to write of a run; empty names for none."""
-
-    trace: str = ""
-    html: str = ""
-
-    def __bool__(self) -> bool:
-        """Whether any is wanted."""
-        return bool(self.trace or self.html)
-
-
-NO_PICTURES: Final = Pictures()
+from meshp2p.simulation.swarm import Outcome, Plan
 
 
 @attrs.frozen
@@ -55,8 +35,9 @@ class RunSeed:
             plan = scenario.draw(self.seed)
         except Exception as error:  # noqa: BLE001  # whatever a user's own file raises
             return self._undrawn(error)
-        outcome = _pictured(scenario, plan, self.scenario, self.pictures)
-        return Report.of(self.scenario, outcome, time.process_time() - began)
+        outcome, unwritten = pictured(scenario, plan, self.scenario, self.pictures)
+        report = Report.of(self.scenario, outcome, time.process_time() - began)
+        return attrs.evolve(report, unwritten=unwritten)
 
     def _undrawn(self, error: Exception) -> Report:
         text = f"the scenario drew no plan: {error!r}"
@@ -100,32 +81,14 @@ class Reduce:
         if violation is None:
             return None
         shrunk = shrink(plan, violation, run=run, budget=self.budget)
+        unwritten = ""
         if self.pictures:
-            _pictured(scenario, shrunk.plan, self.scenario, self.pictures)
+            _, unwritten = pictured(scenario, shrunk.plan, self.scenario, self.pictures)
         return Reduced(
             finding=Finding.of(self.scenario, self.seed, shrunk.violation),
             before=len(plan.schedule.faults),
             after=len(shrunk.plan.schedule.faults),
             runs=shrunk.runs,
             code=code_of(self.scenario, self.seed, shrunk.plan.schedule),
+            unwritten=unwritten,
         )
-
-
-def _pictured(scenario: Scenario, plan: Plan, called: str, pictures: Pictures) -> Outcome:
-    """Play a plan; write what was asked for of what happens."""
-    if not pictures:
-        return play(scenario, plan, called=called)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(pictures.trace or Path(folder, "run.jsonl"))
-        with ExitStack() as written:
-            outcome = play(
-                scenario,
-                plan,
-                called=called,
-                prepare=lambda world: written.enter_context(
-                    write_trace(world, path, scenario=scenario.name)
-                ),
-            )
-        if pictures.html:
-            write_page(path, pictures.html, title=f"{scenario.name}, seed {plan.seed}")
-    return outcome

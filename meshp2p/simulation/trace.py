@@ -78,13 +78,14 @@ def write_trace(world: World, path: Path | str, *, scenario: str = "") -> TraceW
     """Write everything that happens from now on, until the guard is removed.
 
     Nothing is kept in memory but the file's own buffer. Nodes that run already, and what they
-    believe, are written first, so that a trace which begins late is still whole.
+    believe, are written first, so that a trace which begins late is still whole. A disk that
+    gets full meanwhile is no matter of the run, which goes on; removing the guard tells of it.
 
     Returns:
         A guard: use it with `with`, or call its `remove()`.
 
     Raises:
-        OSError: The file cannot be written.
+        OSError: The file cannot be written; later, when the guard is removed, also.
     """
     header = {
         "trace": FORMAT,
@@ -120,20 +121,42 @@ class TraceWriter:
         self.written = 0
         """Happenings so far."""
         self._watchers = watchers
+        self._trouble: OSError | None = None
         self._file = self.path.open("w", encoding="utf-8", newline="\n")
         self._file.write(json.dumps(header, separators=(",", ":")) + "\n")
         watchers.append(self)
 
     def __call__(self, happening: Happening) -> None:
-        """Write one line."""
-        self._file.write(line_of(happening))
-        self.written += 1
+        """Write one line, or none after one that could not be written.
+
+        Whoever watches must not disturb: an error here would come out of the world, and pass
+        for one of the mesh.
+        """
+        if self._trouble is not None:
+            return
+        line = line_of(happening)
+        try:
+            self._file.write(line)
+        except OSError as error:
+            self._trouble = error
+        else:
+            self.written += 1
 
     def remove(self) -> None:
-        """Watch no longer and close the file; again does nothing."""
-        if not self._file.closed:
-            self._watchers.remove(self)
-            self._file.close()
+        """Watch no longer and close the file; again does nothing.
+
+        Raises:
+            OSError: The trace is not whole: something could not be written.
+        """
+        if self._file.closed:
+            return
+        self._watchers.remove(self)
+        try:
+            self._file.close()  # it is closed whether or not the rest can be written
+        except OSError as error:
+            self._trouble = self._trouble or error
+        if self._trouble is not None:
+            raise self._trouble
 
     def __enter__(self) -> Self:
         return self

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeAlias
 
 import pytest
@@ -17,6 +18,9 @@ from tests.docs.pages import chapters, fits
 from tests.end_to_end.shell import REPOSITORY, Ended, Shell, children, eventually, is_gone
 
 Write: TypeAlias = Callable[[str], str]
+
+FULL = Path("/dev/full")
+needs_full = pytest.mark.skipif(not FULL.exists(), reason="only Linux has a file that is full")
 
 HEAD = '''
 """Written for a test."""
@@ -43,6 +47,7 @@ BROKEN = HEAD.format(act='run.nobody_was("member.failed", ["bob"])')
 ENDLESS = HEAD.format(act='open(f"busy-{run.plan.seed}", "w").close()\n    while True: pass')
 DYING = "import os\n    if run.plan.seed == 2: os._exit(3)"
 HANGING = "import threading\n    if run.plan.seed == 1: threading.Event().wait()"
+VANISHING = HEAD.format(act='import shutil; shutil.rmtree("gone")')
 SILENT = HEAD.format(act=DYING + "\n    " + HANGING)
 
 
@@ -178,6 +183,43 @@ def test_a_seed_that_never_answers_is_reported_and_the_others_go_on(
         1: ("no answer", "it did not end within 5 s"),
         2: ("no answer", "its process ended with status 3"),
     }
+
+
+# --- pictures that cannot be written --------------------------------------------------------
+
+
+@needs_full
+@pytest.mark.parametrize("option", ["--trace", "--html"])
+def test_a_full_disk_is_no_broken_promise(shell: Shell, write: Write, option: str) -> None:
+    """The run is judged all the same; a sentence says what is missing, and the status does."""
+    words = (write(KEPT), "--seed", "1", option, str(FULL))
+    ended, facts = simulate(shell, *words), simulate(shell, *words, "--json").json
+    what = option.replace("--html", "--page").strip("-")
+    sentence = f"the {what} /dev/full could not be written: No space left on device"
+    assert (ended.status, ended.err) == (2, f"meshp2p: {sentence}\n")
+    assert "mine.py: 1 seed, all promises kept" in ended.out
+    assert (facts["kept"], facts["violations"]) == (True, [])
+    assert facts["unwritten"] == [sentence]
+
+
+def test_a_folder_that_vanishes_is_no_broken_promise(shell: Shell, write: Write) -> None:
+    """However late it does: what was run is not lost."""
+    (shell.home / "gone").mkdir()
+    ended = simulate(shell, write(VANISHING), "--seed", "0", "--html", "gone/run.html")
+    assert ended.status == 2
+    assert ended.err == (
+        "meshp2p: the page gone/run.html could not be written: No such file or directory\n"
+    )
+
+
+@needs_full
+def test_a_broken_promise_is_told_though_its_picture_cannot_be(shell: Shell, write: Write) -> None:
+    """It counts more: shrunk as ever, and its exit status."""
+    ended = simulate(shell, write(BROKEN), "--trace", str(FULL), "--json")
+    assert ended.status == 1
+    assert {each["invariant"] for each in ended.json["violations"]} == {"claim of crashes"}
+    assert ended.json["violations"][0]["shrunk"]["faults"] == 1
+    assert len(ended.json["unwritten"]) == 1
 
 
 # --- going on, and ending ------------------------------------------------------------------

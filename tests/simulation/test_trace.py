@@ -48,6 +48,9 @@ def test_what_is_read_is_exactly_what_was_written(
     assert list(read_trace(path)) == told
 
 
+FULL = Path("/dev/full")
+
+
 def test_a_line_is_short_and_can_be_searched_with_grep() -> None:
     """Time, node, kind, then what the kind has to say."""
     detail: dict[str, Fact] = {"from": "alice", "what": "datagram", "len": 144, "id": 4711}
@@ -113,6 +116,21 @@ def test_nothing_is_written_after_the_guard_is_removed(tmp_path: Path) -> None:
     world.join("carol")
     assert (tmp_path / "run.jsonl").stat().st_size == size
     assert writer.written == len(list(read_trace(tmp_path / "run.jsonl")))
+    assert not world.watchers
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="only Linux has a file that is always full")
+def test_a_full_disk_does_not_disturb_the_run() -> None:
+    """Nobody who watches does; that the trace is not whole is told when its guard is removed."""
+    world, same = World(seed=7), World(seed=7)
+    writer = write_trace(world, FULL)
+    for each in (world, same):
+        each.join("alice", "bob", "carol")
+        each.run_for(30.0)
+    assert world.trace == same.trace
+    with pytest.raises(OSError, match="No space left"):
+        writer.remove()
+    writer.remove()
     assert not world.watchers
 
 

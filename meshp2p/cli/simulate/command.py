@@ -16,7 +16,7 @@ from meshp2p.errors import MeshError, UsageError
 from meshp2p.simulation import catalogue
 from meshp2p.simulation.campaign import Campaign, Entry, Limits
 from meshp2p.simulation.crew import CrewError
-from meshp2p.simulation.seeds import Pictures
+from meshp2p.simulation.pictures import Pictures
 
 ALL: Final = "all"
 _SAVE_EVERY: Final = 10.0
@@ -53,9 +53,15 @@ def simulate(options: Namespace) -> int:
         raise
     finally:
         saver.save(campaign)
-    idle = campaign.total.idle(options.cover)
-    show.end(campaign, idle, options.cover)
-    return output.FAILED if campaign.total.findings or idle else output.DONE
+    return _judge(campaign, show, options.cover)
+
+
+def _judge(campaign: Campaign, show: Show, least: int) -> int:
+    idle = campaign.total.idle(least)
+    show.end(campaign, idle, least)
+    if campaign.total.findings or idle:
+        return output.FAILED
+    return output.USAGE if campaign.unwritten else output.DONE
 
 
 class _Saver:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import time
 from collections.abc import Callable
 from textwrap import wrap
@@ -129,6 +130,8 @@ class Show:
             say("no promise was broken: no run was worth a trace or a page")
         if total.findings:
             say(f"{len(total.findings)} of {total.seeds} seeds broke a promise")
+        for text in campaign.unwritten:
+            print(f"meshp2p: {output.printable(text)}", file=sys.stderr)
 
 
 def _words(finding: Finding) -> str:
@@ -191,6 +194,7 @@ def facts_of(campaign: Campaign, idle: list[str]) -> dict[str, Any]:
         "simulated_seconds_per_second": round(total.simulated / took, 3),
         "coverage": dict(sorted(total.coverage.items())),
         "too_rare": idle,
+        "unwritten": campaign.unwritten,
         "scenarios": {entry.word: entry.tally.facts() for entry in campaign.entries},
     }
 

@@ -20,7 +20,8 @@ examples:
   meshp2p simulate my_scenario.py                one of your own
   meshp2p simulate all --minutes 60 --state simulated.json
 
-exit status: 0 all promises kept   1 one was broken   2 wrong usage   130 interrupted
+exit status: 0 all promises kept   1 one was broken   2 wrong usage, or no trace or page
+could be written   130 interrupted
 """
 
 
