@@ -47,6 +47,10 @@ BROKEN = HEAD.format(act='run.nobody_was("member.failed", ["bob"])')
 ENDLESS = HEAD.format(act='open(f"busy-{run.plan.seed}", "w").close()\n    while True: pass')
 DYING = "import os\n    if run.plan.seed == 2: os._exit(3)"
 HANGING = "import threading\n    if run.plan.seed == 1: threading.Event().wait()"
+FINDING = HEAD.format(
+    act='if run.plan.seed == 2:\n        open("busy", "w").close()\n        while True: pass\n'
+    '    run.nobody_was("member.failed", ["bob"])'
+)
 VANISHING = HEAD.format(act='import shutil; shutil.rmtree("gone")')
 SILENT = HEAD.format(act=DYING + "\n    " + HANGING)
 
@@ -235,6 +239,21 @@ def test_a_campaign_goes_on_where_the_last_one_ended(shell: Shell, write: Write)
     assert (first["next"], first["seeds"], first["failed"]) == (3, 3, [])
     assert (both["next"], both["seeds"]) == (6, 6)
     assert both["node_hours"] == pytest.approx(2 * first["node_hours"], rel=0.1)
+
+
+def test_what_was_found_until_ctrl_c_is_printed_as_json(shell: Shell, write: Write) -> None:
+    """One object of the usual shape, which says that there is no more to come."""
+    words = [write(FINDING), "--seeds", "0:3", "--jobs", "1", "--json"]
+    process = shell.start("-m", "meshp2p", "simulate", *words)
+    assert eventually((shell.home / "busy").exists)
+    ended = shell.end(process, signal.SIGINT)
+    whole = simulate(shell, write(KEPT), "--seed", "0", "--json").json
+    assert (ended.status, ended.err) == (130, "")
+    assert ended.json.keys() == whole.keys()
+    assert (ended.json["interrupted"], whole["interrupted"]) == (True, False)
+    assert ended.json["seeds"] == 2
+    (found,) = ended.json["violations"]
+    assert (found["seed"], found["shrunk"]["faults"]) == (1, 1)
 
 
 @pytest.mark.parametrize(("how", "status"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])

@@ -50,7 +50,7 @@ def simulate(options: Namespace) -> int:
         raise CannotSimulateError(str(error)) from error
     except KeyboardInterrupt:
         show.cut_short(campaign)
-        raise
+        return output.INTERRUPTED
     finally:
         saver.save(campaign)
     return _judge(campaign, show, options.cover)

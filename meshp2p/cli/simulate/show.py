@@ -107,8 +107,12 @@ class Show:
 
     def cut_short(self, campaign: Campaign) -> None:
         """Sum up what there was until Ctrl-C."""
-        if campaign.total.seeds and not self.as_json:
+        if self.as_json:
+            output.print_json({**facts_of(campaign, []), "interrupted": True})
+            return
+        if campaign.total.seeds:
             self.end(campaign, [], 0)
+        output.interrupted(as_json=False)
 
     # --- in the end ----------------------------------------------------------------
 
@@ -195,6 +199,7 @@ def facts_of(campaign: Campaign, idle: list[str]) -> dict[str, Any]:
         "coverage": dict(sorted(total.coverage.items())),
         "too_rare": idle,
         "unwritten": campaign.unwritten,
+        "interrupted": False,
         "scenarios": {entry.word: entry.tally.facts() for entry in campaign.entries},
     }
 
