@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from argparse import Namespace
+from itertools import combinations
 from pathlib import Path
 from typing import Final
 
@@ -127,14 +128,27 @@ def _check(options: Namespace, entries: list[Entry]) -> None:
         raise UsageError("--seed replays one run; --minutes, --at-least and --state ask for more")
     if options.large_seeds is not None and options.seeds is None:
         raise UsageError("--large-seeds goes with --seeds")
-    for path in filter(None, (options.trace, options.html, options.state)):
-        _check_writable(Path(path))
+    _check_files([Path(path) for path in (options.trace, options.html, options.state) if path])
     if not entries:
         raise UsageError("there is no scenario to run")
 
 
 def _check_writable(path: Path) -> None:
     """Hours later would be too late.
+
+def _check_files(paths: list[Path]) -> None:
+    """Refuse files in which one thing would overwrite another.
+
+    Raises:
+        UsageError: Two are the same, or one cannot be written.
+    """
+    for path in paths:
+        _check_writable(path)
+    for one, other in combinations(paths, 2):
+        same = one.exists() and other.exists() and one.samefile(other)
+        if same or one.resolve() == other.resolve():
+            raise UsageError(f"{one} and {other} are the same file: each needs one of its own")
+
 
     Raises:
         UsageError: Nobody can write there, or not we.

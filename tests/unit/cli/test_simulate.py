@@ -39,6 +39,41 @@ def test_what_cannot_be_meant_ends_with_two(
     assert len(printed.err.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--seeds", "-3:2"], "argument --seeds: '-3': allowed are whole numbers from 0"),
+        (["--large-seeds", "-1:2"], "argument --large-seeds: '-1': allowed are whole numbers"),
+        (["all"], "`all` is every scenario there is: leave it out, or leave out swarm"),
+    ],
+    ids=" ".join,
+)
+def test_it_says_what_is_wrong(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In words of the one who typed it, not of what reads it."""
+    assert main(["simulate", "swarm", *words]) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("trace", "page"),
+    [("run", "run"), ("run", "./here/../run"), ("run", "link"), ("run", "twin"), ("new", "./new")],
+)
+def test_a_trace_and_a_page_need_a_file_each(
+    trace: str, page: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By whatever name: the second would overwrite the first. What was there is still there."""
+    (tmp_path / "here").mkdir()
+    (tmp_path / "run").write_text("mine")
+    (tmp_path / "link").symlink_to("run")
+    (tmp_path / "twin").hardlink_to(tmp_path / "run")
+    files = ["--trace", f"{tmp_path}/{trace}", "--html", f"{tmp_path}/{page}"]
+    assert main(["simulate", "swarm", "--seed", "1", *files]) == 2
+    assert "are the same file" in capsys.readouterr().err
+    assert (tmp_path / "run").read_text() == "mine"
+
+
 def test_it_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
     """With examples, and what the exit status means."""
     with pytest.raises(SystemExit) as ended:
