@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from meshp2p.cli import output
 from meshp2p.cli.arguments import parser
+from meshp2p.cli.simulate.words import tied
 from meshp2p.errors import MeshError
 
 
@@ -17,7 +18,7 @@ def run(words: Sequence[str]) -> int:
     """Run one command; the exit status, see `output`."""
     as_json = "--json" in words
     try:
-        return _run(parser().parse_args(words))
+        return _run(parser().parse_args(tied(words)))
     except MeshError as error:
         return output.fail(error, as_json=as_json)
     except KeyboardInterrupt:

@@ -96,6 +96,9 @@ def _words(options: Namespace) -> list[str]:
     words = list(dict.fromkeys(options.scenarios))
     if not words:
         raise UsageError("name a scenario, or `all`; `meshp2p simulate --list` shows them")
+    if ALL in words and words != [ALL]:
+        others = " ".join(word for word in words if word != ALL)
+        raise UsageError(f"`all` is every scenario there is: leave it out, or leave out {others}")
     return catalogue.names() if words == [ALL] else words
 
 
@@ -133,9 +136,6 @@ def _check(options: Namespace, entries: list[Entry]) -> None:
         raise UsageError("there is no scenario to run")
 
 
-def _check_writable(path: Path) -> None:
-    """Hours later would be too late.
-
 def _check_files(paths: list[Path]) -> None:
     """Refuse files in which one thing would overwrite another.
 
@@ -149,6 +149,9 @@ def _check_files(paths: list[Path]) -> None:
         if same or one.resolve() == other.resolve():
             raise UsageError(f"{one} and {other} are the same file: each needs one of its own")
 
+
+def _check_writable(path: Path) -> None:
+    """Hours later would be too late.
 
     Raises:
         UsageError: Nobody can write there, or not we.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from typing import Final
 
 _ABOUT: Final = """\
@@ -23,6 +24,23 @@ examples:
 exit status: 0 all promises kept   1 one was broken   2 wrong usage, or no trace or page
 could be written   130 interrupted
 """
+
+
+_SPANS: Final = ("--seeds", "--large-seeds")
+
+
+def tied(words: Sequence[str]) -> list[str]:
+    """The same words, in which a span of seeds that begins with a minus is no option.
+
+    argparse takes `-3:2` for one, and says nothing of what is wrong with it.
+    """
+    tied: list[str] = []
+    for word in words:
+        if tied and tied[-1] in _SPANS and word[:1] == "-" and word[1:2].isdigit():
+            tied[-1] += f"={word}"
+        else:
+            tied.append(word)
+    return tied
 
 
 def simulate_options(command: argparse.ArgumentParser) -> None:
