@@ -103,15 +103,7 @@ async def _main(
         desk.begin()
         async with trio.open_nursery() as nursery:
             sim = Simulation(internet, loop, nursery)
-            if internet.watchers:
-                internet.before_move.append(Views(internet, sim.agents).look)
-            try:
-                value = await plan.function(*args[: plan.place], sim, *args[plan.place :], **kwargs)
-            except AssertionError as error:
-                internet.tell("violation", "", name="assert", text=str(error)[:_LONGEST])
-                raise
-            finally:
-                sim.resume_all()  # who stands still could not be cancelled
+            value = await _test(plan, sim, args, kwargs)
             internet.look()
             _check_closed(internet, clock)
             nursery.cancel_scope.cancel()
@@ -121,6 +113,23 @@ async def _main(
     if clock.bitten is not None:
         raise clock.bitten
     return value
+
+
+async def _test(
+    plan: Plan, sim: Simulation, args: tuple[object, ...], kwargs: dict[str, Any]
+) -> object:
+    """Let the user's function do what it does, and those who watch see how it ends."""
+    __tracebackhide__ = True
+    internet = sim.internet
+    if internet.watchers:
+        internet.before_move.append(Views(internet, sim.agents).look)
+    try:
+        return await plan.function(*args[: plan.place], sim, *args[plan.place :], **kwargs)
+    except AssertionError as error:
+        internet.tell("violation", "", name="assert", text=str(error)[:_LONGEST])
+        raise
+    finally:
+        sim.resume_all()  # who stands still could not be cancelled
 
 
 def _check_closed(internet: Internet, clock: SimClock) -> None:
