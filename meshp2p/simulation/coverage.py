@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, get_args
+
+from meshp2p.simulation.routes import NatKind
 
 FAULTS: Final = (
     "loss",
@@ -12,15 +14,20 @@ FAULTS: Final = (
     "bandwidth",
     "mtu",
     "cut",
+    "cut.one_way",
+    "cut.both_ways",
     "partition",
     "hold",
     "nat",
+    *(f"nat.{kind}" for kind in get_args(NatKind)),
     "crash",
     "restart",
     "crash.unsynced_lost",
     "crash.wiped",
     "leave",
     "stall",
+    "stall.asleep",
+    "stall.awake",
     "slow",
     "skew",
     "clock_jump",
@@ -28,11 +35,16 @@ FAULTS: Final = (
     "disk_full",
     "disk_failed",
     "byzantine.forge",
+    "byzantine.accuse",
+    "byzantine.stale",
     "byzantine.replay",
     "byzantine.equivocate",
     "byzantine.flood",
 )
-"""Each is counted when it really did something: a packet lost, a write refused, a lie told."""
+"""Each is counted when it really did something: a packet lost, a write refused, a lie told.
+
+Where kinds of it differ, each is counted for itself after a dot, and all of them together.
+"""
 
 WORK: Final = (
     "work.answered",

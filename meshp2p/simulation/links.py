@@ -262,8 +262,11 @@ class Links:
                 if verdict.again is not None and packet.kind == "datagram":
                     again = (*again, verdict.again)
             elif verdict is DROP:
-                self.coverage[rule.kind] += 1
-                self._lose(way.link, packet.kind, packet.size, rule.kind)
+                kind, _, finer = rule.kind.partition(".")
+                self.coverage[kind] += 1
+                if finer:
+                    self.coverage[rule.kind] += 1
+                self._lose(way.link, packet.kind, packet.size, kind)
                 return None
         return after, again
 

@@ -68,7 +68,7 @@ class Rule(Protocol):
 
     @property
     def kind(self) -> str:
-        """Under which name `coverage` counts it."""
+        """Under which name `coverage` counts it; "cut.one_way" counts as "cut" as well."""
         ...
 
     def concerns(self, link: Link) -> bool:

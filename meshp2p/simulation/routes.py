@@ -115,6 +115,11 @@ class Routes:
         boxes = self._boxes_of.get(host)
         return boxes[-1] if boxes else None
 
+    def kinds_at(self, source: Address, to: Address) -> set[NatKind]:
+        """Of the boxes that have a say in what is sent there: of the sender, of the receiver."""
+        boxes = (self._box_of(source.host), self._box_of(to.host), self._by_public.get(to.host))
+        return {box.kind for box in boxes if box is not None}
+
     def route(
         self, source: Address, to: Address, now: Seconds, *, datagram: bool
     ) -> tuple[Address, Address] | None:

@@ -299,6 +299,7 @@ class World(Troubles):
             found = self.routes.route(source, to, self.now, datagram=datagram)
             if found != (to, source):
                 self.coverage["nat"] += 1
+                self.coverage.update(f"nat.{kind}" for kind in self.routes.kinds_at(source, to))
             if found is None:
                 return None
             to, source = found

@@ -7,6 +7,7 @@ import pytest
 from meshp2p.consensus import VoteResult
 from meshp2p.errors import UsageError
 from meshp2p.simulation import ALIVE, Agent, Node, World
+from meshp2p.simulation.accuser import Accuse
 from meshp2p.simulation.faults import Equivocate, Fault, Flood, Forge, ReplayPackets, StaleGossip
 from meshp2p.simulation.invariants import watch_all
 from meshp2p.simulation.latency import Uniform
@@ -35,7 +36,8 @@ def mesh(seed: int) -> tuple[World, list[Node]]:
     ("fault", "kind"),
     [
         (Forge("erin", 0.5), "byzantine.forge"),
-        (StaleGossip("erin", 0.5), "byzantine.replay"),
+        (Accuse("erin", ("alice", "bob"), 0.5), "byzantine.accuse"),
+        (StaleGossip("erin", 0.5), "byzantine.stale"),
         (ReplayPackets(0.3, Uniform(0.0, 3.0)), "byzantine.replay"),
         (ReplayPackets(0.3, Uniform(0.0, 3.0), elsewhere=True), "byzantine.replay"),
         (Flood("alice", 200.0), "byzantine.flood"),

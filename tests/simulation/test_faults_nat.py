@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
 from meshp2p.ids import Address
 from meshp2p.simulation import World
+from meshp2p.simulation.coverage import FAULTS
 from meshp2p.simulation.faults import Nat
 from meshp2p.simulation.routes import Box, NatKind, Routes
 
@@ -102,3 +105,18 @@ def test_rebinding_in_the_midst_of_a_session_harms_nobody_for_long() -> None:
     assert world.routes.is_plain
     world.run_until_quiet(60.0)
     assert alice.handles == bob.handles == carol.handles == {"alice", "bob", "carol"}
+
+
+@pytest.mark.parametrize("kind", get_args(NatKind))
+def test_each_kind_of_box_is_counted_for_itself(kind: NatKind) -> None:
+    """So that a campaign can tell which kinds it has met: by whom is sent, or to whom."""
+    world = World(3)
+    alice, bob = world.join("alice", "bob")
+    with world.inject(Nat(("alice",), kind)):
+        for sender, to in ((alice, bob), (bob, alice)):
+            before = world.coverage[f"nat.{kind}"]
+            world.find(sender, to.address, datagram=True)
+            assert world.coverage[f"nat.{kind}"] == before + 1
+        world.run_for(2.0)
+    assert world.coverage["nat"] == world.coverage[f"nat.{kind}"] > 2
+    assert f"nat.{kind}" in FAULTS

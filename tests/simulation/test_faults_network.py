@@ -24,6 +24,7 @@ from meshp2p.simulation.faults import (
 from meshp2p.simulation.faults.fault import paths
 from meshp2p.simulation.latency import AnyLatency, Constant, Exponential, LogNormal, Uniform
 from meshp2p.simulation.links import Conditions, Lane
+from meshp2p.simulation.packets import Link
 
 ALICE_TO_BOB = ("alice", "bob")
 STILL = Conditions(delay=(0.01, 0.01))
@@ -93,6 +94,17 @@ def test_datagrams_above_the_mtu_are_lost_and_streams_cope() -> None:
     assert Post(Mtu(576)).send_stream(3, size=60_000) == [0, 1, 2]
 
 
+@pytest.mark.parametrize(
+    "ways", [paths(["alice"], ["bob", "carol"], both=True), (("alice", "*"), ("*", "alice"))]
+)
+def test_a_cut_of_both_ways_is_counted_as_one(ways: tuple[Link, ...]) -> None:
+    """A cable is another trouble than a link on which one still hears the other."""
+    post = Post(Cut(ways))
+    assert post.send(5) == []
+    assert post.world.coverage["cut"] == post.world.coverage["cut.both_ways"] == 5
+    assert post.world.coverage["cut.one_way"] == 0
+
+
 def test_a_cut_is_one_way_and_streams_wait_it_out() -> None:
     """What is lost is lost; what is a stream comes when the cable is back."""
     post = Post(Cut((ALICE_TO_BOB,)))
@@ -100,7 +112,8 @@ def test_a_cut_is_one_way_and_streams_wait_it_out() -> None:
     post.world.links.send_datagram(("bob", "alice"), lambda: back.append("here"))
     assert post.send(5) == []
     assert back == ["here"]
-    assert post.world.coverage["cut"] == 5
+    assert post.world.coverage["cut"] == post.world.coverage["cut.one_way"] == 5
+    assert post.world.coverage["cut.both_ways"] == 0
     stream = Post(Cut((ALICE_TO_BOB,)))
     stream.world.after(10.0, stream.guards[0].remove)
     assert stream.send_stream(3) == [0, 1, 2]

@@ -108,7 +108,7 @@ class Forge:
 class StaleGossip:
     """A member says again what others said to it some time ago, as if it were its own."""
 
-    kind: ClassVar[str] = "byzantine.replay"
+    kind: ClassVar[str] = "byzantine.stale"
     node: str
     share: float
 

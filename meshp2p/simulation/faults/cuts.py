@@ -54,7 +54,9 @@ class Cut:
     def rule(self, seed: int) -> Rule:
         """This fault at work."""
         del seed
-        return Closed(self.kind, self.paths, only=self.only)
+        back = all(lies_on((to, sender), self.paths) for sender, to in self.paths)
+        ways = "both_ways" if back else "one_way"
+        return Closed(f"{self.kind}.{ways}", self.paths, only=self.only)
 
 
 @attrs.frozen

@@ -141,6 +141,8 @@ class Stall:
 
         def stop() -> None:
             world.coverage[self.kind] += not process.has_ended
+            how = "asleep" if self.asleep else "awake"
+            world.coverage[f"{self.kind}.{how}"] += not process.has_ended
             if self.asleep:
                 node.clock.wake()
             if self.asleep or not process.has_ended:  # one that was started meanwhile slept too
