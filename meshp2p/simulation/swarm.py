@@ -43,6 +43,7 @@ from meshp2p.simulation.invariants.rest import ViewsAgree
 from meshp2p.simulation.liars import Liar
 from meshp2p.simulation.links import Conditions
 from meshp2p.simulation.menu import LIES
+from meshp2p.simulation.outsiders import Outsider, draw_outsiders, errands_of, invite
 from meshp2p.simulation.witness import START
 from meshp2p.simulation.workload import LONGEST, Workload, draw_agent, draw_errands
 from meshp2p.simulation.world import World
@@ -82,6 +83,7 @@ class Plan:
         rate: Errands of agents per second.
         charged: Whether work takes CPU time.
         schedule: Faults; those without an end end with the calm.
+        outsiders: Who comes and is no member.
     """
 
     seed: int
@@ -94,6 +96,7 @@ class Plan:
     rate: float
     charged: bool = False
     schedule: Schedule
+    outsiders: tuple[Outsider, ...] = ()
 
     @property
     def liars(self) -> frozenset[str]:
@@ -141,26 +144,16 @@ class Outcome:
 def draw_plan(seed: int) -> Plan:
     """A mesh of 2 to 7 nodes in which up to five kinds of faults happen."""
     rng = Random(f"plan {seed}")
-    size = rng.choices(*_SIZES)[0]
-    names = NAMES[:size]
+    names = NAMES[: rng.choices(*_SIZES)[0]]
     hostile = _HOSTILE[0] + (_HOSTILE[1] - _HOSTILE[0]) * rng.random() ** 2
     quick = rng.choice([0.0002, 0.002, 0.02])
     together = rng.random() < _TOGETHER
-    starts = sorted(0.0 if together else round(rng.uniform(0.0, 2.0), 3) for _ in names)
-    founderless = size > 2 and rng.random() < _FOUNDERLESS  # noqa: PLR2004  # two must be left
-    if founderless:
-        settled = max(starts) + _JOINED
-        hostile += settled
-        schedule = draw_schedule(rng, names, settled, hostile)
-        schedule = without_founder(rng, names, schedule, settled)
-        told = 1
-    else:
-        schedule = draw_schedule(rng, names, max(starts), hostile)
-        told = max(rng.choice([1, 3]), told_at_least(names, schedule, hostile))
+    starts = tuple(sorted(0.0 if together else round(rng.uniform(0.0, 2.0), 3) for _ in names))
+    schedule, hostile, told = _draw_troubles(rng, names, max(starts), hostile)
     return Plan(
         seed=seed,
         names=names,
-        starts=tuple(starts),
+        starts=starts,
         told=told,
         profile=rng.choice(["loopback", "loopback", "lan"]),
         conditions=Conditions(
@@ -172,7 +165,21 @@ def draw_plan(seed: int) -> Plan:
         rate=rng.choice([1.0, 3.0, 8.0]),
         charged=rng.random() < _CHARGED,
         schedule=schedule,
+        outsiders=draw_outsiders(seed, max(starts), hostile),
     )
+
+
+def _draw_troubles(
+    rng: Random, names: tuple[str, ...], begins: Seconds, hostile: Seconds
+) -> tuple[Schedule, Seconds, int]:
+    """Faults, until when they begin, and of how many nodes all must be told to survive them."""
+    founderless = len(names) > 2 and rng.random() < _FOUNDERLESS  # noqa: PLR2004  # two must be left
+    if founderless:
+        settled = begins + _JOINED
+        schedule = draw_schedule(rng, names, settled, hostile + settled)
+        return without_founder(rng, names, schedule, settled), hostile + settled, 1
+    schedule = draw_schedule(rng, names, begins, hostile)
+    return schedule, hostile, max(rng.choice([1, 3]), told_at_least(names, schedule, hostile))
 
 
 SWARM: Final = Scenario(
@@ -315,6 +322,8 @@ def _set_the_stage(world: World, plan: Plan) -> Workload:
     workload = Workload(world, None if liars else rng.choice([None, 0]))
     errands = Random(f"errands {plan.seed}")
     workload.plan(draw_errands(errands, plan.names, plan.hostile, plan.rate))
+    workload.plan(errands_of(plan.seed, plan.outsiders, plan.names, plan.hostile))
+    invite(world, plan.outsiders, plan.names)
     world.schedule(plan.schedule)
     return workload
 

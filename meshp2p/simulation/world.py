@@ -266,7 +266,10 @@ class World(Troubles):
         return "; ".join(wrong)
 
     def is_quiet(self) -> bool:
-        """Whether each running node sees exactly the running ones of its mesh, all alive."""
+        """Whether each running node sees exactly the running ones of its mesh, all alive.
+
+        Of a guest it is enough to have looked: it took one list, which nobody brings up to date.
+        """
         there, known = self._there(), self._restless
         if known is not None and known.is_running and not self._is_right(known, there):
             return False  # the same one as last time: nobody else need be asked
@@ -283,10 +286,11 @@ class World(Troubles):
 
     def _is_right(self, node: Node, there: Mapping[bytes, set[str]]) -> bool:
         members = node.members
+        if node.is_guest:
+            return bool(members) or not there.get(node.keys.group_id)
         alive = {member.handle for member in members if member.state == "alive"}
         suspect = {member.handle for member in members if member.state == "suspect"}
-        expected = there.get(node.keys.group_id, set()) | ({node.name} if node.is_guest else set())
-        return alive == expected and suspect <= alive
+        return alive == there.get(node.keys.group_id, set()) and suspect <= alive
 
     # --- what nodes do -----------------------------------------------------------
 

@@ -30,6 +30,7 @@ from meshp2p.simulation.invariants import inside, look_at_rest
 from meshp2p.simulation.invariants.overheard import Overheard
 from meshp2p.wire import codec, limits
 from tests.simulation.scene import Scene
+from tests.simulation.trespassing import TRESPASSES
 
 _TASK = bytes(range(HASH_BYTES))
 
@@ -423,4 +424,5 @@ BREAKS: list[tuple[str, Callable[[Scene], None]]] = [
     ("L1", _adds_up_wrongly),
     ("L1", _does_not_find_what_is_there),
     ("useful", _is_of_no_use),
+    *TRESPASSES,
 ]

@@ -34,6 +34,7 @@ from meshp2p.simulation.invariants.laws import (
     WholeBatches,
 )
 from meshp2p.simulation.invariants.lookout import Lookout
+from meshp2p.simulation.invariants.outsiders import GuestsOnlyLook, NamespacesApart
 from meshp2p.simulation.invariants.rest import CallsWork, ViewsAgree
 from meshp2p.simulation.invariants.statements import (
     EpochsRise,
@@ -93,6 +94,8 @@ _ALL: Final[tuple[type[Invariant], ...]] = (
     HonestDoubt,
     DeadlinesGoDown,
     EndsOnce,
+    GuestsOnlyLook,
+    NamespacesApart,
     ViewsAgree,
     CallsWork,
 )

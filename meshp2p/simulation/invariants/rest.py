@@ -107,8 +107,9 @@ class CallsWork(Invariant):
             for other in asked
             if one.keys.group_id == other.keys.group_id
         ]
-        if len(asked) > 1:
-            one, other = asked[0], asked[-1]
+        alike = [node for node in asked if node.keys.group_id == asked[0].keys.group_id]
+        if len(alike) > 1:
+            one, other = alike[0], alike[-1]
             calls.append((one, other, one.call("@" + other.name, bytes(_LONG), timeout=15.0)))
         ends = world.now + _PATIENCE
         while world.now < ends and not all(pending.is_done for _, _, pending in calls):
