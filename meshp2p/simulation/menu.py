@@ -33,6 +33,8 @@ _NATS: Final[tuple[NatKind, ...]] = (
 
 
 _LEFTS: Final[tuple[Left, ...]] = ("kept", "unsynced_lost", "wiped")
+_FOR_TWO_LIARS: Final = 7
+"""Members."""
 _SOME: Final = 0.3
 _HALF: Final = 0.5
 
@@ -97,7 +99,7 @@ def _cut(rng: Random, names: Names) -> Fault:
 
 
 def _crash(rng: Random, names: Names) -> Fault:
-    disk = rng.choices(_LEFTS, [2, 4, 1])[0]
+    disk = rng.choices(_LEFTS, [1, 3, 2])[0]
     return faults.Crash(rng.choice(names), silent=rng.random() < _SOME, disk=disk)
 
 
@@ -106,7 +108,7 @@ def _crash_at_write(rng: Random, names: Names) -> Fault:
         rng.choice(names),
         after=rng.choice([0.0, 0.0, 0.001, 0.002, 0.01, 0.1]),
         down=rng.choice([0.01, 0.1, 1.0]),
-        disk=rng.choices(_LEFTS, [1, 5, 1])[0],
+        disk=rng.choices(_LEFTS, [1, 5, 2])[0],
         times=rng.choice([1, 5, 5]),
     )
 
@@ -122,9 +124,11 @@ def _nat(rng: Random, names: Names) -> Fault:
 
 
 def _liar(rng: Random, names: Names) -> str:
-    """Always the same member: protocols promise nothing with more liars than they count on."""
-    del rng
-    return names[-1]
+    """The last member, or of seven one of the last two.
+
+    Protocols promise nothing with more liars than they count on: fewer than a third.
+    """
+    return rng.choice(names[-2:]) if len(names) >= _FOR_TWO_LIARS else names[-1]
 
 
 def _accuse(rng: Random, names: Names) -> Fault:
@@ -164,7 +168,7 @@ MENU: Final[Mapping[str, Entry]] = MappingProxyType(
         ),
         "bandwidth": Entry(
             lambda rng, names: faults.Bandwidth(
-                rng.choice([2_000.0, 8_000.0, 40_000.0]), paths=_some_paths(rng, names)
+                rng.choice([2_000.0, 8_000.0, 40_000.0]), burst=1_500, paths=_some_paths(rng, names)
             ),
             (1.0, 8.0),
         ),
@@ -189,7 +193,7 @@ MENU: Final[Mapping[str, Entry]] = MappingProxyType(
             least=3,
             stays=1.0,
         ),
-        "crash_at_write": Entry(_crash_at_write, (1.0, 8.0)),
+        "crash_at_write": Entry(_crash_at_write, (1.0, 8.0), often=3.0),
         "leave": Entry(lambda rng, names: faults.Leave(rng.choice(names)), (1.0, 4.0), stays=0.1),
         "stall": Entry(
             lambda rng, names: faults.Stall(rng.choice(names), asleep=rng.random() < _SOME),

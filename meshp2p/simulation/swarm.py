@@ -49,7 +49,7 @@ from meshp2p.simulation.workload import LONGEST, Workload, draw_agent, draw_erra
 from meshp2p.simulation.world import World
 
 NAMES: Final = ("alice", "bob", "carol", "dave", "erin", "frank", "grace")
-_SIZES: Final = ((2, 3, 4, 5, 6, 7), (1, 5, 5, 4, 1, 1))
+_SIZES: Final = ((2, 3, 4, 5, 6, 7), (1, 5, 5, 4, 1, 2))
 _HOSTILE: Final[tuple[Seconds, Seconds]] = (3.0, 12.0)
 """Shortest and longest hostile phase; the short ones are likelier."""
 MOST_STEPS: Final = 400_000

@@ -93,6 +93,16 @@ def test_frequent_kinds_are_drawn_more_often() -> None:
     assert drawn["Mtu"] > 1.4 * drawn["Bandwidth"]
 
 
+def test_less_than_a_third_lies() -> None:
+    """One of four or more, and now and then two of seven: that is what votes count on."""
+    liars = Counter(
+        (len(plan.names), len(plan.liars)) for plan in map(draw_plan, range(2_000)) if plan.liars
+    )
+    assert all(3 * number < nodes for nodes, number in liars)
+    assert {nodes for nodes, number in liars if number == 1} == {4, 5, 6, 7}
+    assert liars[7, 2] > 10
+
+
 def test_troubles_often_come_together() -> None:
     """Two faults of different kinds in one moment: a stall while packets are lost, say."""
     together = 0
