@@ -296,8 +296,16 @@ def _first_violation(engine: type[Engine]) -> Violation:
 
 
 def _plan_with(*timed: Timed) -> Plan:
-    quiet = links.Conditions()
-    return attrs.evolve(draw_plan(1), schedule=Schedule(timed), conditions=quiet)
+    plan, quiet = draw_plan(1), links.Conditions()
+    together = tuple(0.0 for _ in plan.names)
+    return attrs.evolve(
+        plan,
+        starts=together,
+        told=3,
+        schedule=Schedule(timed),
+        conditions=quiet,
+        outsiders=(),
+    )
 
 
 def test_a_failing_plan_is_shrunk_to_what_it_takes() -> None:
