@@ -20,6 +20,7 @@ FAULTS: Final = (
     "crash.unsynced_lost",
     "crash.wiped",
     "leave",
+    "drain",
     "stall",
     "slow",
     "skew",

@@ -191,6 +191,9 @@ MENU: Final[Mapping[str, Entry]] = MappingProxyType(
         ),
         "crash_at_write": Entry(_crash_at_write, (1.0, 8.0)),
         "leave": Entry(lambda rng, names: faults.Leave(rng.choice(names)), (1.0, 4.0), stays=0.1),
+        "drain": Entry(
+            lambda rng, names: faults.Drain(rng.choice(names)), (0.5, 6.0), stays=0.2, often=2.0
+        ),
         "stall": Entry(
             lambda rng, names: faults.Stall(rng.choice(names), asleep=rng.random() < _SOME),
             (0.05, 4.0),

@@ -338,6 +338,31 @@ def _waits_beyond_its_deadline(scene: Scene) -> None:
         scene.world.run_for(5.0)
 
 
+def _chooses_one_that_drains(scene: Scene) -> None:
+    scene.bob.feed(lambda engine, now: engine.drain(draining=True, now=now))
+    scene.world.run_for(2.0)
+    with scene.world.hold(scene.alice, scene.bob):
+        scene.alice.call("charge", 7)
+        for request in inside.open_requests_of(scene.alice.engine):
+            request.peer, request.tries = scene.bob.id, request.tries + 1
+        scene.alice.feed(lambda _engine, _now: None)
+
+
+def _lists_one_that_drains(scene: Scene) -> None:
+    healthy = attrs.evolve(scene.row(scene.alice, scene.bob))
+    scene.bob.feed(lambda engine, now: engine.drain(draining=True, now=now))
+    scene.world.run_for(2.0)
+    inside.view_of(scene.alice.engine).directory.update(healthy)
+    row, lookout = scene.row(scene.alice, scene.bob), scene.watched[0].lookout
+    row.suspicion = Suspicion.of(scene.carol.id, scene.alice.config, 3, scene.alice.now)
+    lookout.read(lookout.outlook(scene.alice))
+
+
+def _passes_over_one_that_takes_calls(scene: Scene) -> None:
+    inside.view_of(scene.alice.engine).directory.remove(scene.bob.id)
+    look_at_rest(scene.watched)
+
+
 # --- votes ----------------------------------------------------------------------------------------
 
 
@@ -413,6 +438,9 @@ BREAKS: list[tuple[str, Callable[[Scene], None]]] = [
     ("once-per-key", _runs_a_key_twice),
     ("doubt", _denies_that_it_ran),
     ("deadline", _works_for_the_gone),
+    ("takers", _chooses_one_that_drains),
+    ("takers", _lists_one_that_drains),
+    ("takers", _passes_over_one_that_takes_calls),
     ("ends-once", _ends_twice),
     ("ends-once", _ends_in_no_known_way),
     ("ends-once", _waits_beyond_its_deadline),

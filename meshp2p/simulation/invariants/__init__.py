@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import Final
 
 from meshp2p.simulation.invariants import bounds
+from meshp2p.simulation.invariants.choice import Takers
 from meshp2p.simulation.invariants.detection import (
     Amnesty,
     NoHastyDeath,
@@ -93,6 +94,7 @@ _ALL: Final[tuple[type[Invariant], ...]] = (
     HonestDoubt,
     DeadlinesGoDown,
     EndsOnce,
+    Takers,
     ViewsAgree,
     CallsWork,
 )
