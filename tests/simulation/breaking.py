@@ -7,13 +7,14 @@ from random import Random
 
 import attrs
 
-from meshp2p.consensus import AwardResult
+from meshp2p.consensus import AwardData, AwardResult
 from meshp2p.consensus.award import AWARD, AwardNote
 from meshp2p.consensus.ballot import BALLOT, CastBallot
 from meshp2p.consensus.certificate import Certificate
 from meshp2p.consensus.envelope import FORMAT, HASH_BYTES
 from meshp2p.consensus.envelope import sign as sign_statement
 from meshp2p.consensus.epochs import AWARDS
+from meshp2p.consensus.scoring import rank
 from meshp2p.effects import Invoke, Persist, Record, SendDatagram
 from meshp2p.errors import DeadlineExceeded
 from meshp2p.events import CallFinished, CapabilityInfo, Cut
@@ -264,6 +265,36 @@ def _awards_twice(scene: Scene) -> None:
         scene.verify(scene.bob, _award(scene, winner), AWARD)
 
 
+def _awards_the_worst(scene: Scene) -> None:
+    with scene.world.hold(scene.carol, scene.alice):
+        scene.world.auction(scene.alice, "add", 1, 2)
+        scene.world.run_for(0.1)
+        (lot,) = inside.lots_of(scene.alice.engine)
+        offer, identity = lot.announcement, scene.alice.identity
+        score, worst = rank(list(lot.bids.values()), offer.policy, offer.task_id, offer.epoch)[-1]
+        fields = lot.draft_award(1, score, worst).to_fields()
+        keys = (identity.node_private, AWARD, identity.keys.group_id)
+        row = codec.pack([FORMAT, 0, 1, sign_statement(CheapCrypto(), *keys, fields)])
+        scene.ask_for(scene.alice, Persist(1, (Record(AWARDS, offer.task_id, row),)))
+
+
+def _shows_bids_in_another_order(scene: Scene) -> None:
+    pending = scene.world.auction(scene.alice, "add", 1, 2)
+    scene.world.run_for(1.0)
+    assert isinstance(pending.value, AwardData)
+    told = attrs.evolve(pending.value, bids=pending.value.bids[::-1])
+    scene.announce(scene.alice, CallFinished(pending.number, told))
+
+
+def _leaves_a_bid_out(scene: Scene) -> None:
+    pending = scene.world.auction(scene.alice, "add", 1, 2)
+    scene.world.run_for(1.0)
+    assert isinstance(pending.value, AwardData)
+    part = attrs.evolve(pending.value.transcript, bids=pending.value.transcript.bids[1:])
+    told = attrs.evolve(pending.value, transcript=part)
+    scene.announce(scene.alice, CallFinished(pending.number, told))
+
+
 def _write_award(scene: Scene, epoch: int) -> None:
     row = codec.pack([FORMAT, 1, epoch, _award(scene, scene.alice, epoch)])
     scene.ask_for(scene.bob, Persist(1, (Record(AWARDS, _TASK, row),)))
@@ -430,6 +461,9 @@ BREAKS: list[tuple[str, Callable[[Scene], None]]] = [
     ("nonce", _reuses_a_nonce),
     ("V3", _votes_twice),
     ("disk-first", _speaks_before_it_writes),
+    ("A0", _awards_the_worst),
+    ("A0", _shows_bids_in_another_order),
+    ("A0", _leaves_a_bid_out),
     ("A1", _awards_twice),
     ("A2", _counts_down),
     ("A3", _takes_a_result_of_nothing),

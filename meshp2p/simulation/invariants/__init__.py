@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import Final
 
 from meshp2p.simulation.invariants import bounds
+from meshp2p.simulation.invariants.awards import BestBid
 from meshp2p.simulation.invariants.choice import Takers
 from meshp2p.simulation.invariants.detection import (
     Amnesty,
@@ -84,6 +85,7 @@ _ALL: Final[tuple[type[Invariant], ...]] = (
     WrittenFirst,
     OneWinner,
     EpochsRise,
+    BestBid,
     CurrentResult,
     OneRunPerToken,
     OneOutcome,
