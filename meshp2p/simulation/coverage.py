@@ -32,6 +32,7 @@ FAULTS: Final = (
     "byzantine.replay",
     "byzantine.equivocate",
     "byzantine.flood",
+    "byzantine.spoof",
 )
 """Each is counted when it really did something: a packet lost, a write refused, a lie told."""
 

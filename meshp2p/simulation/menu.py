@@ -235,6 +235,11 @@ MENU: Final[Mapping[str, Entry]] = MappingProxyType(
             lambda rng, names: faults.Flood(rng.choice(names), rng.choice([20.0, 200.0])),
             (0.5, 3.0),
         ),
+        "spoof": Entry(
+            lambda rng, _names: faults.SpoofedInits(rng.choice([1, 5, 20]), _late(rng, 1.0)),
+            (2.0, 8.0),
+            often=2.0,
+        ),
         "forge": Entry(
             lambda rng, names: faults.Forge(_liar(rng, names), rng.choice([0.05, 0.5])),
             (1.0, 6.0),

@@ -19,17 +19,20 @@ from meshp2p.effects import Invoke, Persist, Record, SendDatagram
 from meshp2p.errors import DeadlineExceeded
 from meshp2p.events import CallFinished, CapabilityInfo, Cut
 from meshp2p.gossip.accusation import DOMAIN, TIMEOUT, Accusation
+from meshp2p.gossip.messages import PING
 from meshp2p.gossip.record import VersionLine, body_hash
 from meshp2p.gossip.suspicion import Suspicion
 from meshp2p.identity.keys import SIGNATURE_BYTES
-from meshp2p.ids import NodeId
+from meshp2p.ids import Address, NodeId
 from meshp2p.messaging.requests import make_head
 from meshp2p.simulation import Node, World
 from meshp2p.simulation.cheap import CheapCrypto
 from meshp2p.simulation.handlers import Ran
 from meshp2p.simulation.invariants import inside, look_at_rest
 from meshp2p.simulation.invariants.overheard import Overheard
+from meshp2p.transport.packet import INIT, pack_data_header
 from meshp2p.wire import codec, limits
+from meshp2p.wire.codec import Value
 from tests.simulation.scene import Scene
 
 _TASK = bytes(range(HASH_BYTES))
@@ -159,6 +162,32 @@ def _does_not_notice_silence(scene: Scene) -> None:
 def _sends_too_much(scene: Scene) -> None:
     data = bytes(limits.MAX_DATAGRAM + 1)
     scene.ask_for(scene.alice, SendDatagram(scene.bob.address, data))
+
+
+def _sends_noise(scene: Scene) -> None:
+    scene.ask_for(scene.alice, SendDatagram(scene.bob.address, bytes(100)))
+
+
+def _seals(scene: Scene, items: list[Value]) -> None:
+    ears = scene.watched[0].lookout.ears
+    cipher = Overheard(CheapCrypto(), scene.alice.id, ears).aead(bytes(32))
+    cipher.seal(bytes(12), codec.pack(items), pack_data_header(7, 0))
+
+
+def _seals_noise(scene: Scene) -> None:
+    _seals(scene, [[PING, 0, b"too short", 0]])
+
+
+def _seals_what_nobody_knows(scene: Scene) -> None:
+    _seals(scene, [[99, 0]])
+
+
+def _answers_a_stranger_at_length(scene: Scene) -> None:
+    stranger = Address("203.0.113.1", 6374)
+    for look in scene.world.on_arrival:
+        look(scene.alice, stranger, bytes([INIT]) + bytes(99))
+    for _ in range(2):
+        scene.ask_for(scene.alice, SendDatagram(stranger, pack_data_header(7, 0) + bytes(60)))
 
 
 def _remembers_too_much(scene: Scene) -> None:
@@ -448,6 +477,10 @@ BREAKS: list[tuple[str, Callable[[Scene], None]]] = [
     ("I7", _keeps_a_countdown),
     ("I8", _accuses_after_a_stall),
     ("I9", _sends_too_much),
+    ("I9", _sends_noise),
+    ("I9", _seals_noise),
+    ("I9", _seals_what_nobody_knows),
+    ("reflects", _answers_a_stranger_at_length),
     ("I10", _remembers_too_much),
     ("probes-end", _waits_for_ever),
     ("I11", _hears_of_two_births),

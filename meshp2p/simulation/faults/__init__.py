@@ -6,6 +6,7 @@ from meshp2p.simulation.faults.byzantine import (
     Flood,
     Forge,
     ReplayPackets,
+    SpoofedInits,
     StaleGossip,
 )
 from meshp2p.simulation.faults.cuts import Cut, Hold, Partition
@@ -63,6 +64,7 @@ __all__ = [
     "Skew",
     "Slow",
     "SlowDisk",
+    "SpoofedInits",
     "StaleGossip",
     "Stall",
     "Timed",

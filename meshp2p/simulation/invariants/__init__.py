@@ -30,12 +30,12 @@ from meshp2p.simulation.invariants.laws import (
     Bounded,
     OncePerNonce,
     ProbesEnd,
-    SmallDatagrams,
     TimePasses,
     WellFormedEvents,
     WholeBatches,
 )
 from meshp2p.simulation.invariants.lookout import Lookout
+from meshp2p.simulation.invariants.packets import GoodDatagrams, Reflects
 from meshp2p.simulation.invariants.rest import CallsWork, ViewsAgree
 from meshp2p.simulation.invariants.statements import (
     EpochsRise,
@@ -74,7 +74,8 @@ _ALL: Final[tuple[type[Invariant], ...]] = (
     OwnName,
     OneSuspicion,
     Amnesty,
-    SmallDatagrams,
+    GoodDatagrams,
+    Reflects,
     Bounded,
     ProbesEnd,
     WellFormedEvents,
