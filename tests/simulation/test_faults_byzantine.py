@@ -7,6 +7,7 @@ import pytest
 from meshp2p.consensus import VoteResult
 from meshp2p.errors import UsageError
 from meshp2p.simulation import ALIVE, Agent, Node, World
+from meshp2p.simulation.accuser import Accuse
 from meshp2p.simulation.faults import Equivocate, Fault, Flood, Forge, ReplayPackets, StaleGossip
 from meshp2p.simulation.invariants import watch_all
 from meshp2p.simulation.latency import Uniform
@@ -53,6 +54,19 @@ def test_the_honest_stay_together_whatever_one_does(fault: Fault, kind: str, see
     for one in honest:
         assert [one.sees(other) for other in honest] == [ALIVE] * 4
         assert not set(PEOPLE[:4]) & set(one.heard("member.failed"))
+    world.calm()
+
+
+def test_a_second_machine_accuses_nobody_while_the_first_is_down() -> None:
+    """It has the liar's keys; what the liar knew is gone with its process."""
+    world, (_alice, _bob, _carol, _dave, erin) = mesh(1)
+    with world.inject(Accuse("erin", ("bob",))), world.inject(Equivocate("erin")):
+        world.run_for(1.0)
+        accused = world.coverage["byzantine.accuse"]
+        world.crash(erin)
+        world.run_for(1.0)
+        assert world.coverage["byzantine.accuse"] == accused > 0
+        world.restart(erin)
     world.calm()
 
 
