@@ -23,6 +23,8 @@ from meshp2p.gossip.messages import PING
 from meshp2p.gossip.record import VersionLine, body_hash
 from meshp2p.gossip.suspicion import Suspicion
 from meshp2p.identity.keys import SIGNATURE_BYTES
+from meshp2p.identity.node import NODE_LIFE
+from meshp2p.identity.trust import verify_chain
 from meshp2p.ids import Address, NodeId
 from meshp2p.messaging.requests import make_head
 from meshp2p.simulation import Node, World
@@ -75,20 +77,68 @@ def _believes_a_credential_that_nobody_issued(scene: Scene) -> None:
     scene.believe(scene.alice, scene.bob, record=attrs.evolve(record, chain=chain))
 
 
+def _believes_a_credential_of_yesterday(scene: Scene) -> None:
+    _believes_a_credential_of(scene, scene.world.unix - 2 * NODE_LIFE)
+
+
+def _believes_a_credential_of_tomorrow(scene: Scene) -> None:
+    _believes_a_credential_of(scene, scene.world.unix + NODE_LIFE)
+
+
+def _believes_a_credential_of(scene: Scene, unix: float) -> None:
+    record = scene.row(scene.alice, scene.bob).record
+    chain = scene.bob.origins.identity(7, 1, unix).chain
+    root = scene.bob.keys.root_public
+    credential = verify_chain(CheapCrypto(), chain, root_public=root, at=unix)
+    changed = attrs.evolve(record, chain=chain, credential=credential)
+    scene.believe(scene.alice, scene.bob, record=changed)
+
+
+def _stretches_a_credential(scene: Scene) -> None:
+    record = scene.row(scene.alice, scene.bob).record
+    longer = attrs.evolve(record.credential, not_after=record.credential.not_after + 1)
+    scene.believe(scene.alice, scene.bob, record=attrs.evolve(record, credential=longer))
+
+
+def _stretches_a_lease(scene: Scene) -> None:
+    record = scene.row(scene.alice, scene.bob).record
+    longer = attrs.evolve(record.line, valid_until=record.line.valid_until + 1)
+    scene.believe(scene.alice, scene.bob, record=attrs.evolve(record, line=longer))
+
+
+def _believes_an_old_line(scene: Scene) -> None:
+    _believes_a_line_until(scene, 0)
+
+
+def _believes_a_line_for_ever(scene: Scene) -> None:
+    _believes_a_line_until(scene, 4_000_000_000)
+
+
+def _believes_a_line_until(scene: Scene, unix: int) -> None:
+    record = scene.row(scene.alice, scene.bob).record
+    newer = attrs.evolve(record.line, seq=record.line.seq + 1, valid_until=unix)
+    line = _signed(scene.bob, newer)
+    scene.believe(scene.alice, scene.bob, record=attrs.evolve(record, line=line))
+
+
+def _signed(owner: Node, line: VersionLine) -> VersionLine:
+    return VersionLine.signed(
+        CheapCrypto(),
+        owner.identity.node_private,
+        owner.keys.group_id,
+        node_id=line.node_id,
+        body_hash=line.body_hash,
+        epoch=line.epoch,
+        seq=line.seq,
+        state=line.state,
+        valid_until=line.valid_until,
+    )
+
+
 def _says_two_things(scene: Scene) -> None:
     record = scene.row(scene.alice, scene.bob).record
     body = attrs.evolve(record.body, handle="robert")
-    line = VersionLine.signed(
-        CheapCrypto(),
-        scene.bob.identity.node_private,
-        scene.bob.keys.group_id,
-        node_id=scene.bob.id,
-        body_hash=body_hash(body.encode()),
-        epoch=record.line.epoch,
-        seq=record.line.seq,
-        state=record.line.state,
-        valid_until=record.line.valid_until,
-    )
+    line = _signed(scene.bob, attrs.evolve(record.line, body_hash=body_hash(body.encode())))
     other = attrs.evolve(record, line=line, body=body, body_raw=body.encode())
     scene.watched[0].lookout.outlook(scene.carol).glimpses.pop(scene.bob.id)
     scene.believe(scene.carol, scene.bob, record=other)
@@ -469,6 +519,12 @@ BREAKS: list[tuple[str, Callable[[Scene], None]]] = [
     ("I2", _raises_the_dead),
     ("I3", _believes_a_forgery),
     ("I3", _believes_a_credential_that_nobody_issued),
+    ("I3", _believes_a_credential_of_yesterday),
+    ("I3", _believes_a_credential_of_tomorrow),
+    ("I3", _stretches_a_credential),
+    ("I3", _stretches_a_lease),
+    ("I3", _believes_an_old_line),
+    ("I3", _believes_a_line_for_ever),
     ("I4", _says_two_things),
     ("I5", _buries_the_living),
     ("refutes", _does_not_object),

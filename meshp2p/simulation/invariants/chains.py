@@ -35,9 +35,12 @@ class Chains:
     _crypto: Crypto
     _read: dict[tuple[bytes, bytes], _Chain] = attrs.field(factory=dict, init=False)
 
-    def wrong_with(self, chain: bytes, root: bytes) -> str:
-        """Why nobody may believe this chain at any time; empty if some may."""
-        return self._of(chain, root).wrong
+    def wrong_with(self, credential: Credential, chain: bytes, root: bytes) -> str:
+        """Why nobody may believe that of this chain at any time; empty if some may."""
+        wrong = self._of(chain, root).wrong
+        if not wrong and _says_more(credential, chain):
+            wrong = "its credential is taken for one of other dates than were signed"
+        return wrong
 
     def untimely(self, chain: bytes, root: bytes, unix: float, tolerance: Seconds) -> str:
         """Why nobody may believe it at this moment; empty if one may."""
@@ -74,7 +77,7 @@ class Chains:
         return self._crypto.verify(issuer, DOMAIN + payload, signature)
 
 
-def says_more(credential: Credential, chain: bytes) -> bool:
+def _says_more(credential: Credential, chain: bytes) -> bool:
     """Whether a node believes other dates than those that were signed."""
     *holders, last = parse_chain_untrusted(chain)
     if last.kind != TRANSPORT:
