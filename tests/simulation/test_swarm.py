@@ -284,8 +284,11 @@ def _first_violation(engine: type[Engine]) -> Violation:
 
 
 def _plan_with(*timed: Timed) -> Plan:
-    quiet = links.Conditions()
-    return attrs.evolve(draw_plan(1), schedule=Schedule(timed), conditions=quiet)
+    """All start at once and know each other: whatever was drawn, who crashes is not missed."""
+    plan, quiet = draw_plan(1), links.Conditions()
+    all_at_once, everybody = (0.0,) * len(plan.names), len(plan.names)
+    plan = attrs.evolve(plan, starts=all_at_once, told=everybody)
+    return attrs.evolve(plan, schedule=Schedule(timed), conditions=quiet)
 
 
 def test_a_failing_plan_is_shrunk_to_what_it_takes() -> None:
