@@ -64,6 +64,8 @@ class Accuse:
 
 def _with_accusation(plaintext: bytes, accuser: Node, subject: Node) -> bytes | None:
     """The same datagram with one item more; None if its subject is unknown."""
+    if not accuser.is_running:  # its twin speaks
+        return None
     row = view_of(accuser.engine).get(subject.id)
     if row is None:
         return None

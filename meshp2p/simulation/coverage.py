@@ -25,6 +25,7 @@ FAULTS: Final = (
     "crash.unsynced_lost",
     "crash.wiped",
     "leave",
+    "drain",
     "stall",
     "stall.asleep",
     "stall.awake",
@@ -40,6 +41,7 @@ FAULTS: Final = (
     "byzantine.replay",
     "byzantine.equivocate",
     "byzantine.flood",
+    "byzantine.spoof",
 )
 """Each is counted when it really did something: a packet lost, a write refused, a lie told.
 

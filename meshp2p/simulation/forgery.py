@@ -16,10 +16,10 @@ from meshp2p.gossip.accusation import REFUSED, RESET, TIMEOUT, Accusation
 from meshp2p.gossip.fields import MAX_EPOCH
 from meshp2p.gossip.messages import LineItem, RecordItem, SuspicionItem
 from meshp2p.gossip.record import DRAINING, LEFT, UP, Body, Record, VersionLine, body_hash
-from meshp2p.identity.block import DOMAIN
+from meshp2p.identity.block import DOMAIN, TRANSPORT_LIFE
 from meshp2p.identity.credential import pack_chain, parse_chain_untrusted
 from meshp2p.identity.keys import KEY_BYTES, SIGNATURE_BYTES, Crypto, node_id_of
-from meshp2p.identity.node import NodeIdentity
+from meshp2p.identity.node import NODE_LIFE, NodeIdentity
 from meshp2p.wire import codec
 from meshp2p.wire.codec import Value
 
@@ -27,6 +27,8 @@ _T = TypeVar("_T")
 _Version: TypeAlias = tuple[int, int]
 
 _DAY: Final = 86_400
+_BEYOND_DOUBT: Final = 3 * 3_600
+"""Seconds: more than clocks are forgiven, wherever faults have set them."""
 _SUBJECT: Final = 4
 """Where a block names the key that it is about; see `Block`."""
 _VALID: Final = 3_600
@@ -99,6 +101,7 @@ class Forger:
                 self._claim(attrs.evolve(own.body, role="deploy")),
                 self._claim(attrs.evolve(own.body, namespace="elsewhere")),
                 self._claim(attrs.evolve(own.body, handle=other.body.handle)),
+                self._of_another_time(),
             ]
         )
         return RecordItem(line, body, chain).wire()
@@ -162,8 +165,32 @@ class Forger:
             valid_until=int(self.unix) + _VALID,
         )
         borrowed = self.rng.choice([self.own, *self.others]).chain
-        chain = self.rng.choice([borrowed, self._self_issued(private)])
+        untimely = self._issued_another_time(private)
+        chain = self.rng.choice([borrowed, self._self_issued(private), untimely])
         return said.raw, body, chain
+
+    def _of_another_time(self) -> tuple[bytes, bytes, bytes]:
+        """Its own record, truly signed, with a chain that is over, or has not begun."""
+        own = self.own
+        line = self._signed(own, own.line.body_hash, UP)
+        return line, own.body_raw, self._issued_another_time(self.identity.node_private)
+
+    def _issued_another_time(self, private: bytes) -> bytes:
+        """A chain that this mesh did issue to a key, for the past or for the future."""
+        identity = self.identity
+        away = self.rng.choice((-1, 1)) * self.rng.choice((_BEYOND_DOUBT, _DAY, 10 * _DAY))
+        begins = self.unix + (away if away > 0 else away - TRANSPORT_LIFE)
+        return NodeIdentity.self_issued(
+            self.crypto,
+            identity.keys,
+            node_private=private,
+            transport_private=identity.transport_private,
+            journal_id=identity.journal_id,
+            handle=identity.handle,
+            role=identity.role,
+            unix=begins,
+            lifetime=self.rng.choice((TRANSPORT_LIFE, NODE_LIFE)),
+        ).chain
 
     def _self_issued(self, private: bytes) -> bytes:
         """Its own chain for another key, that key's signature in place of the root's."""

@@ -195,6 +195,9 @@ MENU: Final[Mapping[str, Entry]] = MappingProxyType(
         ),
         "crash_at_write": Entry(_crash_at_write, (1.0, 8.0), often=3.0),
         "leave": Entry(lambda rng, names: faults.Leave(rng.choice(names)), (1.0, 4.0), stays=0.1),
+        "drain": Entry(
+            lambda rng, names: faults.Drain(rng.choice(names)), (0.5, 6.0), stays=0.2, often=2.0
+        ),
         "stall": Entry(
             lambda rng, names: faults.Stall(rng.choice(names), asleep=rng.random() < _SOME),
             (0.05, 4.0),
@@ -235,6 +238,11 @@ MENU: Final[Mapping[str, Entry]] = MappingProxyType(
         "flood": Entry(
             lambda rng, names: faults.Flood(rng.choice(names), rng.choice([20.0, 200.0])),
             (0.5, 3.0),
+        ),
+        "spoof": Entry(
+            lambda rng, _names: faults.SpoofedInits(rng.choice([1, 5, 20]), _late(rng, 1.0)),
+            (2.0, 8.0),
+            often=2.0,
         ),
         "forge": Entry(
             lambda rng, names: faults.Forge(_liar(rng, names), rng.choice([0.05, 0.5])),

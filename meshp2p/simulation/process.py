@@ -113,6 +113,8 @@ class Process:
             world.tell_received(self._node, sender, "datagram", len(data), number)
         if world.charges is not None:
             self.owed += world.charges.datagram
+        for look in world.on_arrival:
+            look(self._node, source, data)
         self.engine.receive_datagram(data, source, now=self._node.clock.monotonic)
 
     def later(self, seconds: Seconds, act: Input) -> None:

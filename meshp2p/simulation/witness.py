@@ -57,6 +57,8 @@ class Witness(ABC):
         """Called with public key and data whenever somebody checks a valid signature."""
         self.on_datagram: list[Callable[[Node, Address, bytes], None]] = []
         """Called with every datagram that a node sends."""
+        self.on_arrival: list[Callable[[Node, Address, bytes], None]] = []
+        """Called with every datagram that a node is about to read, and where that came from."""
         self._trace = hashlib.blake2b(digest_size=16)
 
     @property

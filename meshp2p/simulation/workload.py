@@ -8,10 +8,10 @@ from typing import Final, Literal, TypeAlias
 
 import attrs
 
-from meshp2p.consensus import AwardData, VoteResult
+from meshp2p.consensus import AwardData, Bid, Offer, VoteResult
 from meshp2p.errors import MeshError
 from meshp2p.ids import Seconds
-from meshp2p.simulation.handlers import Agent, Handler, Onward
+from meshp2p.simulation.handlers import Agent, Bidder, Handler, Onward
 from meshp2p.simulation.nodes import Node
 from meshp2p.simulation.pending import Pending
 from meshp2p.simulation.witness import START
@@ -23,6 +23,9 @@ _KINDS: Final[tuple[What, ...]] = ("add", "charge", "relay", "message", "auction
 _WEIGHTS: Final = (4, 4, 2, 1, 1, 1)
 _KEYS: Final = 5
 """So few, that the same one is often used twice."""
+_PRICES: Final = 10
+_BUDGETS: Final = (0, 0, 0, 7)
+"""What an owner would pay at most, 0 for any price."""
 _AUCTION: Final[Seconds] = 6.0
 _VOTE: Final[Seconds] = 2.0
 _CANCELLED: Final = 0.05
@@ -94,8 +97,25 @@ def draw_agent(rng: Random, name: str) -> Agent:
     return Agent(
         handlers,
         on_message=lambda body: [name, body],
+        bidder=_draw_bidder(rng),
         voter=lambda _: likes[next(asked) % len(likes)],
     )
+
+
+def _draw_bidder(rng: Random) -> Bidder | None:
+    """As nodes bid by themselves; else at a price, in a time, that differ from offer to offer."""
+    if rng.random() < 0.3:  # noqa: PLR2004  # most ask for something
+        return None
+    costs, slowness = rng.randrange(1, _PRICES), rng.choice([0, 20, 500])
+    offers = count()
+
+    def bid(_offer: Offer) -> Bid | None:
+        number = next(offers) * costs
+        if number % _PRICES == _PRICES - 1:
+            return None
+        return Bid(price=number % _PRICES, eta_ms=number % 3 * slowness)
+
+    return bid
 
 
 @attrs.frozen(eq=False)
@@ -182,7 +202,9 @@ class Workload:
         """Auction off a sum, or a charge, under a key if there is one."""
         work = "charge" if errand.key else "add"
         args = (errand.number,) if errand.key else (errand.number, 1)
-        return self.world.auction(owner, work, *args, deadline=_AUCTION, key=errand.key)
+        budget = _BUDGETS[errand.number % len(_BUDGETS)]
+        rules = {"deadline": _AUCTION, "key": errand.key, "budget": budget}
+        return self.world.auction(owner, work, *args, **rules)
 
     def _keep(
         self, node: Node, errand: Errand, pending: Pending, expected: object

@@ -3,37 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from random import Random
 
 import attrs
 
-from meshp2p.consensus import AwardResult
-from meshp2p.consensus.award import AWARD, AwardNote
-from meshp2p.consensus.ballot import BALLOT, CastBallot
-from meshp2p.consensus.certificate import Certificate
-from meshp2p.consensus.envelope import FORMAT, HASH_BYTES
-from meshp2p.consensus.envelope import sign as sign_statement
-from meshp2p.consensus.epochs import AWARDS
-from meshp2p.effects import Invoke, Persist, Record, SendDatagram
-from meshp2p.errors import DeadlineExceeded
-from meshp2p.events import CallFinished, CapabilityInfo, Cut
+from meshp2p.effects import SendDatagram
+from meshp2p.events import CapabilityInfo, Cut
 from meshp2p.gossip.accusation import DOMAIN, TIMEOUT, Accusation
+from meshp2p.gossip.messages import PING
 from meshp2p.gossip.record import VersionLine, body_hash
 from meshp2p.gossip.suspicion import Suspicion
 from meshp2p.identity.keys import SIGNATURE_BYTES
-from meshp2p.ids import NodeId
-from meshp2p.messaging.requests import make_head
+from meshp2p.identity.node import NODE_LIFE
+from meshp2p.identity.trust import verify_chain
+from meshp2p.ids import Address, NodeId
 from meshp2p.simulation import Node, World
 from meshp2p.simulation.cheap import CheapCrypto
-from meshp2p.simulation.handlers import Ran
 from meshp2p.simulation.invariants import inside, look_at_rest
 from meshp2p.simulation.invariants.overheard import Overheard
+from meshp2p.transport.packet import INIT, pack_data_header
 from meshp2p.wire import codec, limits
+from meshp2p.wire.codec import Value
+from tests.simulation.broken_work import BROKEN_WORK
 from tests.simulation.scene import Scene
 from tests.simulation.trespassing import TRESPASSES
-
-_TASK = bytes(range(HASH_BYTES))
-
 
 # --- what a node believes of others ---------------------------------------------------
 
@@ -72,20 +64,68 @@ def _believes_a_credential_that_nobody_issued(scene: Scene) -> None:
     scene.believe(scene.alice, scene.bob, record=attrs.evolve(record, chain=chain))
 
 
+def _believes_a_credential_of_yesterday(scene: Scene) -> None:
+    _believes_a_credential_of(scene, scene.world.unix - 2 * NODE_LIFE)
+
+
+def _believes_a_credential_of_tomorrow(scene: Scene) -> None:
+    _believes_a_credential_of(scene, scene.world.unix + NODE_LIFE)
+
+
+def _believes_a_credential_of(scene: Scene, unix: float) -> None:
+    record = scene.row(scene.alice, scene.bob).record
+    chain = scene.bob.origins.identity(7, 1, unix).chain
+    root = scene.bob.keys.root_public
+    credential = verify_chain(CheapCrypto(), chain, root_public=root, at=unix)
+    changed = attrs.evolve(record, chain=chain, credential=credential)
+    scene.believe(scene.alice, scene.bob, record=changed)
+
+
+def _stretches_a_credential(scene: Scene) -> None:
+    record = scene.row(scene.alice, scene.bob).record
+    longer = attrs.evolve(record.credential, not_after=record.credential.not_after + 1)
+    scene.believe(scene.alice, scene.bob, record=attrs.evolve(record, credential=longer))
+
+
+def _stretches_a_lease(scene: Scene) -> None:
+    record = scene.row(scene.alice, scene.bob).record
+    longer = attrs.evolve(record.line, valid_until=record.line.valid_until + 1)
+    scene.believe(scene.alice, scene.bob, record=attrs.evolve(record, line=longer))
+
+
+def _believes_an_old_line(scene: Scene) -> None:
+    _believes_a_line_until(scene, 0)
+
+
+def _believes_a_line_for_ever(scene: Scene) -> None:
+    _believes_a_line_until(scene, 4_000_000_000)
+
+
+def _believes_a_line_until(scene: Scene, unix: int) -> None:
+    record = scene.row(scene.alice, scene.bob).record
+    newer = attrs.evolve(record.line, seq=record.line.seq + 1, valid_until=unix)
+    line = _signed(scene.bob, newer)
+    scene.believe(scene.alice, scene.bob, record=attrs.evolve(record, line=line))
+
+
+def _signed(owner: Node, line: VersionLine) -> VersionLine:
+    return VersionLine.signed(
+        CheapCrypto(),
+        owner.identity.node_private,
+        owner.keys.group_id,
+        node_id=line.node_id,
+        body_hash=line.body_hash,
+        epoch=line.epoch,
+        seq=line.seq,
+        state=line.state,
+        valid_until=line.valid_until,
+    )
+
+
 def _says_two_things(scene: Scene) -> None:
     record = scene.row(scene.alice, scene.bob).record
     body = attrs.evolve(record.body, handle="robert")
-    line = VersionLine.signed(
-        CheapCrypto(),
-        scene.bob.identity.node_private,
-        scene.bob.keys.group_id,
-        node_id=scene.bob.id,
-        body_hash=body_hash(body.encode()),
-        epoch=record.line.epoch,
-        seq=record.line.seq,
-        state=record.line.state,
-        valid_until=record.line.valid_until,
-    )
+    line = _signed(scene.bob, attrs.evolve(record.line, body_hash=body_hash(body.encode())))
     other = attrs.evolve(record, line=line, body=body, body_raw=body.encode())
     scene.watched[0].lookout.outlook(scene.carol).glimpses.pop(scene.bob.id)
     scene.believe(scene.carol, scene.bob, record=other)
@@ -161,6 +201,32 @@ def _sends_too_much(scene: Scene) -> None:
     scene.ask_for(scene.alice, SendDatagram(scene.bob.address, data))
 
 
+def _sends_noise(scene: Scene) -> None:
+    scene.ask_for(scene.alice, SendDatagram(scene.bob.address, bytes(100)))
+
+
+def _seals(scene: Scene, items: list[Value]) -> None:
+    ears = scene.watched[0].lookout.ears
+    cipher = Overheard(CheapCrypto(), scene.alice.id, ears).aead(bytes(32))
+    cipher.seal(bytes(12), codec.pack(items), pack_data_header(7, 0))
+
+
+def _seals_noise(scene: Scene) -> None:
+    _seals(scene, [[PING, 0, b"too short", 0]])
+
+
+def _seals_what_nobody_knows(scene: Scene) -> None:
+    _seals(scene, [[99, 0]])
+
+
+def _answers_a_stranger_at_length(scene: Scene) -> None:
+    stranger = Address("203.0.113.1", 6374)
+    for look in scene.world.on_arrival:
+        look(scene.alice, stranger, bytes([INIT]) + bytes(99))
+    for _ in range(2):
+        scene.ask_for(scene.alice, SendDatagram(stranger, pack_data_header(7, 0) + bytes(60)))
+
+
 def _remembers_too_much(scene: Scene) -> None:
     heard = scene.row(scene.alice, scene.bob).heard
     heard |= {NodeId(bytes([number]) * 16): 0 for number in range(limits.MAX_SUSPICIONS + 2)}
@@ -222,138 +288,6 @@ def _reuses_a_nonce(scene: Scene) -> None:
         Overheard(CheapCrypto(), scene.alice.id, ears).aead(bytes(32)).seal(bytes(12), text, None)
 
 
-# --- what is signed -------------------------------------------------------------------------
-
-
-def _ballot(scene: Scene, choice: int) -> bytes:
-    identity = scene.bob.identity
-    ballot = CastBallot(
-        pid=_TASK, elector=identity.node_id, journal_id=identity.journal_id, choice=(choice,)
-    )
-    return ballot.sign(CheapCrypto(), identity.node_private, identity.keys.group_id)
-
-
-def _award(scene: Scene, winner: Node, epoch: int = 1) -> bytes:
-    identity = scene.bob.identity
-    note = AwardNote(
-        task_id=_TASK,
-        epoch=epoch,
-        owner=identity.node_id,
-        winner=winner.id,
-        price=0,
-        score=0,
-        announcement=_TASK,
-        bid=_TASK,
-        bids=_TASK,
-        spec_hash=_TASK,
-    )
-    group_id = identity.keys.group_id
-    return sign_statement(CheapCrypto(), identity.node_private, AWARD, group_id, note.to_fields())
-
-
-def _votes_twice(scene: Scene) -> None:
-    for choice in (0, 1):
-        scene.verify(scene.bob, _ballot(scene, choice), BALLOT)
-
-
-def _speaks_before_it_writes(scene: Scene) -> None:
-    scene.verify(scene.bob, _ballot(scene, 0), BALLOT)
-
-
-def _awards_twice(scene: Scene) -> None:
-    for winner in (scene.alice, scene.carol):
-        scene.verify(scene.bob, _award(scene, winner), AWARD)
-
-
-def _write_award(scene: Scene, epoch: int) -> None:
-    row = codec.pack([FORMAT, 1, epoch, _award(scene, scene.alice, epoch)])
-    scene.ask_for(scene.bob, Persist(1, (Record(AWARDS, _TASK, row),)))
-
-
-def _counts_down(scene: Scene) -> None:
-    for epoch in (2, 1):
-        _write_award(scene, epoch)
-
-
-# --- work -------------------------------------------------------------------------------------
-
-
-def _ran(scene: Scene, method: str, *, left: float = 1.0, hops: int = 1) -> Ran:
-    head = make_head(Random(1), method, remaining=left, cause=None, own_id=scene.bob.id, key="key")
-    now = scene.alice.now
-    head = attrs.evolve(head, call_id=bytes(16), hops=hops)
-    return Ran(method, now, now + left, scene.bob.id, head.call_id, b"", 0, head)
-
-
-def _takes_a_result_of_nothing(scene: Scene) -> None:
-    result = AwardResult(body=b"", winner=scene.bob.id, epoch=1)
-    scene.announce(scene.alice, CallFinished(4711, result))
-
-
-def _runs_twice_with_a_token(scene: Scene) -> None:
-    job = attrs.evolve(_ran(scene, "charge"), token=1)
-    for node in (scene.alice, scene.carol):
-        scene.begin(node, job)
-
-
-def _runs_twice(scene: Scene) -> None:
-    for node in (scene.alice, scene.carol):
-        scene.begin(node, _ran(scene, "charge"))
-
-
-def _runs_a_key_twice(scene: Scene) -> None:
-    head = _ran(scene, "charge").head
-    for number in (1, 2):
-        invoke = Invoke(number, "charge", b"", 0.0, scene.bob.id, "bob", head)
-        scene.ask_for(scene.alice, invoke)
-
-
-def _denies_that_it_ran(scene: Scene) -> None:
-    with scene.world.cut(scene.bob, scene.alice, both=False):
-        call = scene.alice.call("@bob/charge", 7)
-        scene.world.run_for(0.1)
-        scene.announce(
-            scene.alice, CallFinished(call.number, error=DeadlineExceeded("@bob/charge", 0.1))
-        )
-
-
-def _works_for_the_gone(scene: Scene) -> None:
-    scene.begin(scene.alice, _ran(scene, "charge", left=1.0))
-    scene.begin(scene.carol, _ran(scene, "add", left=5.0, hops=2))
-
-
-def _ends_twice(scene: Scene) -> None:
-    for _ in range(2):
-        scene.announce(scene.alice, CallFinished(4711))
-
-
-def _ends_in_no_known_way(scene: Scene) -> None:
-    scene.announce(scene.alice, CallFinished(4711, error=RuntimeError("lost")))
-
-
-def _waits_beyond_its_deadline(scene: Scene) -> None:
-    with scene.world.hold(scene.alice, scene.bob):
-        scene.alice.call("@bob", 1, timeout=20.0)
-        for request in inside.open_requests_of(scene.alice.engine):
-            request.deadline = scene.alice.now
-        scene.world.run_for(5.0)
-
-
-# --- votes ----------------------------------------------------------------------------------------
-
-
-def _decides_twice(scene: Scene) -> None:
-    other = attrs.evolve(scene.vote(), choice="no")
-    scene.announce(scene.alice, CallFinished(4711, other))
-
-
-def _counts_too_few(scene: Scene) -> None:
-    result = scene.vote()
-    whole = result.certificate
-    part = Certificate.assemble(whole.group_id, whole.call, whole.ballots[:1])
-    scene.announce(scene.alice, CallFinished(4711, attrs.evolve(result, certificate=part)))
-
-
 # --- in the calm ----------------------------------------------------------------------------------
 
 
@@ -385,6 +319,12 @@ BREAKS: list[tuple[str, Callable[[Scene], None]]] = [
     ("I2", _raises_the_dead),
     ("I3", _believes_a_forgery),
     ("I3", _believes_a_credential_that_nobody_issued),
+    ("I3", _believes_a_credential_of_yesterday),
+    ("I3", _believes_a_credential_of_tomorrow),
+    ("I3", _stretches_a_credential),
+    ("I3", _stretches_a_lease),
+    ("I3", _believes_an_old_line),
+    ("I3", _believes_a_line_for_ever),
     ("I4", _says_two_things),
     ("I5", _buries_the_living),
     ("refutes", _does_not_object),
@@ -393,6 +333,10 @@ BREAKS: list[tuple[str, Callable[[Scene], None]]] = [
     ("I7", _keeps_a_countdown),
     ("I8", _accuses_after_a_stall),
     ("I9", _sends_too_much),
+    ("I9", _sends_noise),
+    ("I9", _seals_noise),
+    ("I9", _seals_what_nobody_knows),
+    ("reflects", _answers_a_stranger_at_length),
     ("I10", _remembers_too_much),
     ("probes-end", _waits_for_ever),
     ("I11", _hears_of_two_births),
@@ -404,22 +348,7 @@ BREAKS: list[tuple[str, Callable[[Scene], None]]] = [
     ("deadlines", _is_busy_for_ever),
     ("nonce", _reads_a_replay),
     ("nonce", _reuses_a_nonce),
-    ("V3", _votes_twice),
-    ("disk-first", _speaks_before_it_writes),
-    ("A1", _awards_twice),
-    ("A2", _counts_down),
-    ("A3", _takes_a_result_of_nothing),
-    ("A6", _runs_twice_with_a_token),
-    ("at-most-once", _runs_twice),
-    ("once-per-key", _runs_a_key_twice),
-    ("doubt", _denies_that_it_ran),
-    ("deadline", _works_for_the_gone),
-    ("ends-once", _ends_twice),
-    ("ends-once", _ends_in_no_known_way),
-    ("ends-once", _waits_beyond_its_deadline),
-    ("V1", _decides_twice),
-    ("V2", _counts_too_few),
-    ("V5", _decides_twice),
+    *BROKEN_WORK,
     ("L1", _stays_apart),
     ("L1", _adds_up_wrongly),
     ("L1", _does_not_find_what_is_there),

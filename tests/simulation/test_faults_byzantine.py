@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from meshp2p.consensus import VoteResult
 from meshp2p.errors import UsageError
 from meshp2p.simulation import ALIVE, Agent, Node, World
 from meshp2p.simulation.accuser import Accuse
-from meshp2p.simulation.faults import Equivocate, Fault, Flood, Forge, ReplayPackets, StaleGossip
+from meshp2p.simulation.faults import (
+    Equivocate,
+    Fault,
+    Flood,
+    Forge,
+    ReplayPackets,
+    SpoofedInits,
+    StaleGossip,
+)
 from meshp2p.simulation.invariants import watch_all
 from meshp2p.simulation.latency import Uniform
 from meshp2p.simulation.liars import Liar
+from meshp2p.wire import limits
 
 PEOPLE = ("alice", "bob", "carol", "dave", "erin")
 
@@ -55,6 +66,35 @@ def test_the_honest_stay_together_whatever_one_does(fault: Fault, kind: str, see
     for one in honest:
         assert [one.sees(other) for other in honest] == [ALIVE] * 4
         assert not set(PEOPLE[:4]) & set(one.heard("member.failed"))
+    world.calm()
+
+
+def test_handshakes_played_back_in_victims_names_reach_them_and_keep_nobody_from_joining() -> None:
+    """A victim gets the one bounded answer that a lost one might need, and nothing more."""
+    world, sent = World(1), Counter[str]()
+    watch_all(world)
+    world.on_datagram.append(lambda _, to, data: sent.update({to.host: len(data)}))
+    with world.inject(SpoofedInits(3, Uniform(0.0, 0.01))):
+        alice, bob, carol = world.join("alice", "bob", "carol")
+        world.run_for(5.0)
+    played = world.coverage["byzantine.spoof"]
+    victims = [size for host, size in sent.items() if host.startswith("203.0.113.")]
+    assert played >= 9
+    assert 0 < sum(victims) <= played * limits.MAX_DATAGRAM
+    assert [alice.sees(other) for other in (bob, carol)] == [ALIVE] * 2
+    world.calm()
+
+
+def test_a_second_machine_accuses_nobody_while_the_first_is_down() -> None:
+    """It has the liar's keys; what the liar knew is gone with its process."""
+    world, (_alice, _bob, _carol, _dave, erin) = mesh(1)
+    with world.inject(Accuse("erin", ("bob",))), world.inject(Equivocate("erin")):
+        world.run_for(1.0)
+        accused = world.coverage["byzantine.accuse"]
+        world.crash(erin)
+        world.run_for(1.0)
+        assert world.coverage["byzantine.accuse"] == accused > 0
+        world.restart(erin)
     world.calm()
 
 

@@ -17,6 +17,7 @@ from meshp2p.simulation.faults import (
     ClockJump,
     Crash,
     CrashAtWrite,
+    Drain,
     FailingDisk,
     FullDisk,
     Leave,
@@ -205,6 +206,26 @@ def test_a_jump_of_the_wall_clock_is_told_at_once() -> None:
     off = [unix - now - (world.unix - world.now) for now, unix in told(alice, "wall")]
     assert off == pytest.approx([0.0, -600.0, 0.0])
     assert world.coverage["clock_jump"] == 2
+
+
+def test_who_drains_is_called_again_once_that_is_over() -> None:
+    """Meanwhile the other one does all the work; a process that is gone is left alone."""
+    world = World(seed=7)
+    alice, bob, carol = world.join("alice", "bob", "carol", handlers={"add": ADD})
+    drains = world.inject(Drain("bob"))
+    world.run_for(1.0)
+    for number in range(6):
+        alice.call("add", number, 1)
+    world.run_for(1.0)
+    assert bob.times_run("add") == 0
+    assert alice.times_run("add") + carol.times_run("add") == 6
+    drains.remove()
+    world.run_for(1.0)
+    assert [member.draining for member in alice.members] == [False] * 3
+    with world.inject(Drain("bob")):
+        world.crash(bob)
+    assert not bob.is_running
+    assert world.coverage["drain"] == 2
 
 
 # --- work --------------------------------------------------------------------------------

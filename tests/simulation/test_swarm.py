@@ -296,12 +296,12 @@ def _first_violation(engine: type[Engine]) -> Violation:
 
 
 def _plan_with(*timed: Timed) -> Plan:
+    """All start at once and know each other: whatever was drawn, who crashes is not missed."""
     plan, quiet = draw_plan(1), links.Conditions()
-    together = tuple(0.0 for _ in plan.names)
     return attrs.evolve(
         plan,
-        starts=together,
-        told=3,
+        starts=(0.0,) * len(plan.names),
+        told=len(plan.names),
         schedule=Schedule(timed),
         conditions=quiet,
         outsiders=(),

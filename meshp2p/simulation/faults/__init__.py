@@ -6,6 +6,7 @@ from meshp2p.simulation.faults.byzantine import (
     Flood,
     Forge,
     ReplayPackets,
+    SpoofedInits,
     StaleGossip,
 )
 from meshp2p.simulation.faults.cuts import Cut, Hold, Partition
@@ -15,6 +16,7 @@ from meshp2p.simulation.faults.machines import (
     ClockJump,
     Crash,
     CrashAtWrite,
+    Drain,
     Leave,
     Skew,
     Slow,
@@ -41,6 +43,7 @@ __all__ = [
     "CrashAtWrite",
     "Cut",
     "Delay",
+    "Drain",
     "Duplicate",
     "Equivocate",
     "FailingDisk",
@@ -61,6 +64,7 @@ __all__ = [
     "Skew",
     "Slow",
     "SlowDisk",
+    "SpoofedInits",
     "StaleGossip",
     "Stall",
     "Timed",

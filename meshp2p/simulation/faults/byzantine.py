@@ -1,12 +1,13 @@
 """Faults of those who do not keep to the protocol, and of strangers who attack it.
 
-`Forge` and `StaleGossip` need a node that was started with `crypto=Liar(...)`; `Flood` and
-`ReplayPackets` need nobody inside.
+`Forge` and `StaleGossip` need a node that was started with `crypto=Liar(...)`; `Flood`,
+`ReplayPackets` and `SpoofedInits` need nobody inside.
 """
 
 from __future__ import annotations
 
 from collections import Counter, deque
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, ClassVar, Final
 
@@ -20,6 +21,7 @@ from meshp2p.simulation.faults.fault import Stop
 from meshp2p.simulation.forgery import Forger
 from meshp2p.simulation.latency import AnyLatency, Uniform
 from meshp2p.simulation.liars import Liar, Lie, with_one_change, with_one_more
+from meshp2p.transport.packet import INIT
 
 if TYPE_CHECKING:
     from meshp2p.simulation.nodes import Node
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 ATTACKER: Final = "198.51.100."
 """RFC 5737: for examples."""
+_VICTIM: Final = "203.0.113."
+"""Likewise."""
 _KEPT: Final = 32
 """Datagrams that a flooder imitates."""
 _LONGEST: Final = 1_200
@@ -164,6 +168,42 @@ class ReplayPackets:
         if target is not None:
             world.coverage[self.kind] += 1
             source = Address(f"{ATTACKER}1", to.port) if self.elsewhere else sender.address
+            world.datagrams.smuggle("mallory", target, source, data)
+
+
+@attrs.frozen
+class SpoofedInits:
+    """Somebody on the path plays each INIT back, as if victims elsewhere had begun handshakes.
+
+    Args:
+        victims: Made-up addresses, each of which one copy seems to come from.
+        later: After how long; with nothing a copy may well be there before its original.
+    """
+
+    kind: ClassVar[str] = "byzantine.spoof"
+    victims: int
+    later: AnyLatency = _LATER
+
+    def start(self, world: World) -> Stop:
+        """See `Fault.start`."""
+        draws, seen = Draws(world.seed, repr(self)), [0]
+
+        def look(sender: Node, to: Address, data: bytes) -> None:
+            if data[:1] != bytes([INIT]):
+                return
+            for victim in range(1, self.victims + 1):
+                seen[0] += 1
+                source = Address(f"{_VICTIM}{victim}", to.port)
+                play = partial(self._play, world, sender, to, source, data)
+                world.after(self.later.of(draws.at(seen[0])), play)
+
+        world.on_datagram.append(look)
+        return lambda: world.on_datagram.remove(look)
+
+    def _play(self, world: World, sender: Node, to: Address, source: Address, data: bytes) -> None:
+        target, _ = world.find(sender, to, datagram=True) or (None, to)
+        if target is not None and not world.is_calm:
+            world.coverage[self.kind] += 1
             world.datagrams.smuggle("mallory", target, source, data)
 
 

@@ -118,6 +118,24 @@ class Leave:
 
 
 @attrs.frozen
+class Drain:
+    """A node wants no new calls for a while, as before an upgrade; those under way go on."""
+
+    kind: ClassVar[str] = "drain"
+    node: str
+
+    def start(self, world: World) -> Stop:
+        """See `Fault.start`."""
+        node = world[self.node]
+        if not node.is_running:
+            return _nothing
+        process = node.process
+        world.coverage[self.kind] += 1
+        process.feed(lambda engine, now: engine.drain(draining=True, now=now))
+        return lambda: process.feed(lambda engine, now: engine.drain(draining=False, now=now))
+
+
+@attrs.frozen
 class Stall:
     """A process stands still: GC, SIGSTOP, a frozen machine.
 

@@ -17,6 +17,8 @@ from types import MappingProxyType
 from typing import Final
 
 from meshp2p.simulation.invariants import bounds
+from meshp2p.simulation.invariants.awards import BestBid
+from meshp2p.simulation.invariants.choice import Takers
 from meshp2p.simulation.invariants.detection import (
     Amnesty,
     NoHastyDeath,
@@ -28,13 +30,13 @@ from meshp2p.simulation.invariants.laws import (
     Bounded,
     OncePerNonce,
     ProbesEnd,
-    SmallDatagrams,
     TimePasses,
     WellFormedEvents,
     WholeBatches,
 )
 from meshp2p.simulation.invariants.lookout import Lookout
 from meshp2p.simulation.invariants.outsiders import GuestsOnlyLook, NamespacesApart
+from meshp2p.simulation.invariants.packets import GoodDatagrams, Reflects
 from meshp2p.simulation.invariants.rest import CallsWork, ViewsAgree
 from meshp2p.simulation.invariants.statements import (
     EpochsRise,
@@ -73,7 +75,8 @@ _ALL: Final[tuple[type[Invariant], ...]] = (
     OwnName,
     OneSuspicion,
     Amnesty,
-    SmallDatagrams,
+    GoodDatagrams,
+    Reflects,
     Bounded,
     ProbesEnd,
     WellFormedEvents,
@@ -84,6 +87,7 @@ _ALL: Final[tuple[type[Invariant], ...]] = (
     WrittenFirst,
     OneWinner,
     EpochsRise,
+    BestBid,
     CurrentResult,
     OneRunPerToken,
     OneOutcome,
@@ -96,6 +100,7 @@ _ALL: Final[tuple[type[Invariant], ...]] = (
     EndsOnce,
     GuestsOnlyLook,
     NamespacesApart,
+    Takers,
     ViewsAgree,
     CallsWork,
 )

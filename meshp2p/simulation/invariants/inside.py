@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from meshp2p.consensus.lot import Lot
 from meshp2p.engine import Engine
+from meshp2p.gossip.directory import Directory
 from meshp2p.gossip.own import OwnRecord
 from meshp2p.gossip.probe import Probe
 from meshp2p.gossip.swim import Swim
@@ -34,6 +35,11 @@ def swim_of(engine: Engine) -> Swim:
 def view_of(engine: Engine) -> View:
     """Its list of members, with versions and signatures; the same for all its life."""
     return engine._swim._parts.view
+
+
+def is_whole(directory: Directory) -> bool:
+    """Whether it has looked at all rows; asking it sooner would change the order of its answers."""
+    return directory._is_whole
 
 
 def own_record_of(engine: Engine) -> OwnRecord | None:

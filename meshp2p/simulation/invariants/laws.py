@@ -1,17 +1,15 @@
-"""I9-I11 and the engine's own laws: sizes, memory, deadlines, and events that make sense."""
+"""I10, I11 and the engine's own laws: sizes, memory, deadlines, and events that make sense."""
 
 from __future__ import annotations
 
 from math import inf
 from typing import Final
 
-from meshp2p.effects import SendDatagram
 from meshp2p.events import Cut, MemberEvent
 from meshp2p.ids import NodeId, Seconds
 from meshp2p.simulation.invariants import inside
 from meshp2p.simulation.invariants.invariant import Invariant
 from meshp2p.simulation.invariants.lookout import Lookout, Outlook
-from meshp2p.wire import limits
 
 _AT_ONCE: Final = 20_000
 """Inputs of one node at one moment of virtual time; more is a loop without an end."""
@@ -19,23 +17,6 @@ _MEASURE_EVERY: Final[Seconds] = 1.0
 """Measuring costs as much as some inputs; what grows without bound is found later as well."""
 _SLACK: Final[Seconds] = 1.0
 """For a node that stood still when its batch was to end."""
-
-
-class SmallDatagrams(Invariant):
-    """I9: every datagram <= 1,200 B."""
-
-    name = "I9"
-    promise = "No datagram is longer than every path of the internet carries."
-
-    def __init__(self, lookout: Lookout) -> None:
-        """Look at every datagram."""
-        super().__init__(lookout)
-        lookout.hear(SendDatagram, self._sent)
-
-    def _sent(self, outlook: Outlook, effect: SendDatagram) -> None:
-        size = len(effect.data)
-        if not 0 < size <= limits.MAX_DATAGRAM:
-            self.violate(f"{outlook.name} sends a datagram of {size} bytes", outlook.name)
 
 
 class Bounded(Invariant):

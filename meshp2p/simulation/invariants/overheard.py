@@ -22,6 +22,10 @@ OnBelief: TypeAlias = Callable[[NodeId, bytes, bytes], None]
 """Told who checked a signature that holds, the signer's public key, and the data."""
 OnMisuse: TypeAlias = Callable[[NodeId, str], None]
 """Told whose key was used as none may be, and how."""
+OnOpened: TypeAlias = Callable[[NodeId, bytes | None], None]
+"""Told who opened something that was sealed for it, and what that was bound to."""
+OnSealed: TypeAlias = Callable[[NodeId, bytes, bytes], None]
+"""Told who is about to send a datagram, its header, and the text in it."""
 
 
 @attrs.define(eq=False)
@@ -39,36 +43,52 @@ class Ears:
 
     on_belief: list[OnBelief] = attrs.field(factory=list)
     on_misuse: list[OnMisuse] = attrs.field(factory=list)
+    on_opened: list[OnOpened] = attrs.field(factory=list)
+    on_sealed: list[OnSealed] = attrs.field(factory=list)
     boxes: dict[bytes, Box] = attrs.field(factory=dict)
+
+    def hear_ciphers(self) -> bool:
+        """Whether anybody wants to know of sealing and opening."""
+        return bool(self.on_misuse or self.on_opened or self.on_sealed)
 
 
 class _WatchedAead:
     """An `Aead` that reports."""
 
-    def __init__(self, inner: Aead, box: Box, misuse: Callable[[str], None]) -> None:
+    def __init__(self, inner: Aead, box: Box, owner: NodeId, ears: Ears) -> None:
+        self._owner = owner
+        self._ears = ears
         self._seal = inner.seal
         self._open = inner.open
         self._sealed = box.sealed
         self._opened = box.opened
         self._key = box.key
-        self._misuse = misuse
 
     def seal(self, nonce: bytes, plaintext: bytes, aad: bytes | None) -> bytes:
         """See `Aead.seal`."""
         said = hash((plaintext, aad))
         if self._sealed.setdefault(nonce, said) != said:
             self._misuse(f"sealed two texts with key {self._key[:_KEY_SHOWN].hex()}, one nonce")
+        if aad is not None and len(aad) != _TRANSCRIPT:
+            for told in self._ears.on_sealed:
+                told(self._owner, aad, plaintext)
         return self._seal(nonce, plaintext, aad)
 
     def open(self, nonce: bytes, ciphertext: bytes, aad: bytes | None) -> bytes:
         """See `Aead.open`."""
         plaintext = self._open(nonce, ciphertext, aad)
+        for told in self._ears.on_opened:
+            told(self._owner, aad)
         if aad is not None and len(aad) == _TRANSCRIPT:
             return plaintext  # a copy of a handshake draws the same answer again, or none
         if nonce in self._opened:
             self._misuse(f"opened one packet twice, key {self._key[:_KEY_SHOWN].hex()}")
         self._opened.add(nonce)
         return plaintext
+
+    def _misuse(self, how: str) -> None:
+        for told in self._ears.on_misuse:
+            told(self._owner, how)
 
 
 class Overheard:
@@ -99,16 +119,12 @@ class Overheard:
 
     def aead(self, key: bytes) -> Aead:
         """See `Crypto.aead`."""
-        if not self._ears.on_misuse:
+        if not self._ears.hear_ciphers():
             return self._inner.aead(key)
         box = self._ears.boxes.get(key)
         if box is None:
             box = self._ears.boxes[key] = Box(key)
-        return _WatchedAead(self._inner.aead(key), box, self._misuse)
-
-    def _misuse(self, how: str) -> None:
-        for told in self._ears.on_misuse:
-            told(self._owner, how)
+        return _WatchedAead(self._inner.aead(key), box, self._owner, self._ears)
 
 
 def silent(crypto: Crypto) -> Crypto:

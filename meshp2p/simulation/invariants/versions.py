@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from meshp2p.errors import WireError
 from meshp2p.gossip.accusation import Accusation
-from meshp2p.gossip.record import Record, VersionLine, body_hash
-from meshp2p.identity.block import DOMAIN
-from meshp2p.identity.credential import parse_chain_untrusted
-from meshp2p.identity.keys import SIGNATURE_BYTES, node_id_of
+from meshp2p.gossip.record import MAX_LINE_VALIDITY, Record, VersionLine, body_hash
+from meshp2p.identity.credential import Credential
+from meshp2p.identity.keys import node_id_of
 from meshp2p.ids import NodeId
 from meshp2p.simulation.invariants import inside
+from meshp2p.simulation.invariants.chains import Chains
 from meshp2p.simulation.invariants.invariant import Invariant
 from meshp2p.simulation.invariants.lookout import Glimpse, Lookout, Outlook
 from meshp2p.simulation.invariants.overheard import silent
@@ -54,7 +54,7 @@ class VersionsRise(RowInvariant):
         self.require(
             before.state not in _LIVE, f"{who} was forgotten while {before.state}", outlook.name
         )
-        unix = inside.unix_of(outlook.engine, self.world.now)
+        unix = inside.unix_of(outlook.engine, outlook.now)
         expires = before.record.line.valid_until + outlook.engine.config.clock_tolerance
         if expires >= unix:
             text = f"the tombstone of {who} was forgotten {expires - unix:.0f} s before it expired"
@@ -83,7 +83,11 @@ class NobodyRises(RowInvariant):
 
 
 class OwnersSpeak(RowInvariant):
-    """I3: every stored body and line verifies; no peer's bytes change another's record."""
+    """I3: every stored body and line verifies; no peer's bytes change another's record.
+
+    Dates are judged when something enters a list, by the clock of the list's owner and with
+    its tolerance.
+    """
 
     name = "I3"
     promise = "Nobody can make a member appear, change or leave but that member itself."
@@ -92,7 +96,8 @@ class OwnersSpeak(RowInvariant):
         """Trust nothing that was not looked at."""
         super().__init__(lookout)
         self._crypto = silent(lookout.world.crypto)
-        self._proved: set[tuple[bytes, bytes, bytes]] = set()
+        self._chains = Chains(self._crypto)
+        self._proved: set[tuple[VersionLine, bytes, bytes, Credential]] = set()
 
     def row(
         self, outlook: Outlook, member: NodeId, before: Glimpse | None, after: Glimpse | None
@@ -100,38 +105,46 @@ class OwnersSpeak(RowInvariant):
         """Check a record that is new to this list, each signature once in the world."""
         if after is None or (before is not None and before.record is after.record):
             return
-        record = after.record
-        known = (record.line.raw, record.body_raw, record.chain)
-        if known in self._proved:
-            return
-        wrong = self._what_is_wrong(outlook, member, record)
+        record, held = after.record, None if before is None else before.record
+        known = (record.line, record.body_raw, record.chain, record.credential)
+        wrong = self._what_is_untimely(outlook, held, record)
+        if not wrong and known not in self._proved:
+            wrong = self._what_is_wrong(outlook, member, record)
         if wrong:
             who = self.call(member)
             self.violate(f"a record of {who} is believed, but {wrong}", outlook.name, who)
         self._proved.add(known)
 
     def _what_is_wrong(self, outlook: Outlook, member: NodeId, record: Record) -> str:
-        line, body = record.line, record.body
+        line, body, keys = record.line, record.body, outlook.node.keys
         if line.node_id != member or node_id_of(body.node_key) != member:
             return "it is another member's"
         if body_hash(record.body_raw) != line.body_hash:
             return "its body is not the one that the line names"
-        if not line.is_signed_by(self._crypto, body.node_key, outlook.node.keys.group_id):
+        if not line.is_signed_by(self._crypto, body.node_key, keys.group_id):
             return "its owner did not sign it"
+        if VersionLine.from_bytes_untrusted(line.raw) != line:
+            return "its line says something else than was signed"
         if record.credential.node_key != body.node_key:
             return "its credential is somebody else's"
-        if not self._is_issued(outlook.node.keys.root_public, record.chain):
-            return "the mesh did not issue its credential"
-        return ""
+        return self._chains.wrong_with(record.credential, record.chain, keys.root_public)
 
-    def _is_issued(self, issuer: bytes, chain: bytes) -> bool:
-        """Whether each block bears the signature of the one above it, the first of the root."""
-        for block in parse_chain_untrusted(chain):
-            payload, signature = block.wire[:-SIGNATURE_BYTES], block.wire[-SIGNATURE_BYTES:]
-            if not self._crypto.verify(issuer, DOMAIN + payload, signature):
-                return False
-            issuer = block.subject
-        return True
+    def _what_is_untimely(self, outlook: Outlook, before: Record | None, after: Record) -> str:
+        """What is new in a record must be of this time, by the clock of whoever believes it.
+
+        What was held already may have grown old: a clock may have been set right since.
+        """
+        unix = inside.unix_of(outlook.engine, outlook.now)
+        tolerance, until = outlook.engine.config.clock_tolerance, after.line.valid_until
+        if before is None or before.line.raw != after.line.raw:
+            if until + tolerance < unix:
+                return f"its line expired {unix - until:.0f} s ago"
+            if until - tolerance > unix + MAX_LINE_VALIDITY:
+                return f"its line lasts {until - unix:.0f} s"
+        if before is None or before.chain != after.chain:
+            root = outlook.node.keys.root_public
+            return self._chains.untimely(after.chain, root, unix, tolerance)
+        return ""
 
 
 class OneBody(RowInvariant):
