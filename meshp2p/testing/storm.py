@@ -23,7 +23,9 @@ from meshp2p.simulation.menu import MENU
 if TYPE_CHECKING:
     from meshp2p.testing.simulation import Simulation
 
-_OF_ENGINES: Final = frozenset({"replay", "flood", "forge", "accuse", "stale", "equivocate"})
+_OF_ENGINES: Final = frozenset(
+    {"accuse", "drain", "equivocate", "flood", "forge", "replay", "spoof", "stale"}
+)
 """What only engines without sockets can be made to suffer."""
 KINDS: Final = tuple(kind for kind in MENU if kind not in _OF_ENGINES)
 """Faults that may befall real nodes."""

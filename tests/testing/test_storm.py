@@ -115,6 +115,21 @@ async def test_a_second_storm_follows_the_calm(sim: Simulation) -> None:
     assert sim.is_quiet()
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_of_storm_can_befall_real_nodes(kind: str) -> None:
+    """Whatever the menu offers them begins, ends, and leaves them well."""
+
+    async def weathers(sim: Simulation) -> None:
+        await sim.start(4, make_agent)
+        async with sim.swarm(2, kinds=[kind]) as storm:
+            pass
+        begun.append(len(storm.schedule.faults))
+
+    begun: list[int] = []
+    run(weathers, seeds=3)
+    assert sum(begun) > 0
+
+
 def test_a_fault_that_a_test_forgot_is_found_by_some_storm() -> None:
     """A till that charges before it answers charges twice, once somebody repeats himself."""
 
