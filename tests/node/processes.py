@@ -75,8 +75,10 @@ class Program:
         self.process.stdin.flush()
 
     def signal(self, number: signal.Signals) -> None:
-        """Send it a signal."""
+        """Send it a signal. One that is to stand still does so in all its threads on return."""
         self.process.send_signal(number)
+        if number == signal.SIGSTOP:  # until its first thread sees it, the others go on
+            os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WNOWAIT)
 
     def wait(self, *, within: float = STARTING) -> int:
         """Its exit status."""
