@@ -11,8 +11,7 @@ import attrs
 
 from meshp2p.consensus import AwardData
 from meshp2p.consensus.award import AwardNote
-from meshp2p.consensus.envelope import FORMAT, PPM, Fields
-from meshp2p.consensus.epochs import AWARDS
+from meshp2p.consensus.envelope import PPM
 from meshp2p.consensus.lot import Lot
 from meshp2p.consensus.offer import BID, Announcement, PlacedBid
 from meshp2p.consensus.scoring import OWNERS_CHOICE, BidTerms, Policy
@@ -24,7 +23,7 @@ from meshp2p.ids import NodeId, Seconds
 from meshp2p.simulation.invariants import inside
 from meshp2p.simulation.invariants.invariant import Invariant
 from meshp2p.simulation.invariants.lookout import Lookout, Outlook
-from meshp2p.wire import codec, limits
+from meshp2p.simulation.invariants.statement import awards_in
 
 _GROUP_BYTES: Final = 16
 _SIGNED: Final = b"meshp2p/" + BID.encode() + b"/1\0"
@@ -89,14 +88,8 @@ class BestBid(Invariant):
     # --- awards ------------------------------------------------------------------------
 
     def _persist(self, outlook: Outlook, effect: Persist) -> None:
-        for record in effect.records:
-            if record.table == AWARDS and record.value is not None:
-                fields = Fields(codec.unpack_list_untrusted(record.value, at_least=4))
-                fields.integer(FORMAT, FORMAT)
-                fields.integer(0, 1)
-                fields.integer(1)
-                award = AwardNote.read_untrusted(fields.octets_up_to(limits.MAX_SIGNED))
-                self._awarded(outlook, award)
+        for _, award in awards_in(effect):
+            self._awarded(outlook, award)
 
     def _awarded(self, outlook: Outlook, award: AwardNote) -> None:
         """Written down: before anybody is told of it."""

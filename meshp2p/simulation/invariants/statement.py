@@ -5,14 +5,16 @@ Seen are statements that somebody else verified: those have left their authors.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, TypeAlias
 
 import attrs
 
-from meshp2p.consensus.award import ACCEPTANCE, AWARD, RESULT
+from meshp2p.consensus.award import ACCEPTANCE, AWARD, RESULT, AwardNote
 from meshp2p.consensus.ballot import BALLOT, PROPOSAL
 from meshp2p.consensus.envelope import FORMAT, HASH_BYTES, Fields
+from meshp2p.consensus.epochs import AWARDS
+from meshp2p.effects import Persist
 from meshp2p.errors import WireError
 from meshp2p.gossip.accusation import DOMAIN as SUSPICION
 from meshp2p.gossip.record import LINE_DOMAIN
@@ -20,7 +22,7 @@ from meshp2p.identity.block import DOMAIN as CREDENTIAL
 from meshp2p.identity.keys import node_id_of
 from meshp2p.ids import NodeId
 from meshp2p.simulation.world import World
-from meshp2p.wire import codec
+from meshp2p.wire import codec, limits
 
 ON_DISK: Final = (AWARD, ACCEPTANCE, BALLOT, PROPOSAL)
 """Kinds of statement that are promises, and so on disk before they leave."""
@@ -98,3 +100,14 @@ class Statements:
         if statement is not None:
             for listener in self._listeners:
                 listener(statement)
+
+
+def awards_in(effect: Persist) -> Iterator[tuple[bytes, AwardNote]]:
+    """Awards that a node is about to write down, before anybody is told: task id, and award."""
+    for record in effect.records:
+        if record.table == AWARDS and record.value is not None:
+            fields = Fields(codec.unpack_list_untrusted(record.value, at_least=4))
+            fields.integer(FORMAT, FORMAT)
+            fields.integer(0, 1)
+            fields.integer(1)
+            yield record.key, AwardNote.read_untrusted(fields.octets_up_to(limits.MAX_SIGNED))

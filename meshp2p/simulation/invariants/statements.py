@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections import Counter
 
 from meshp2p.consensus.award import AWARD
-from meshp2p.consensus.envelope import FORMAT, Fields
-from meshp2p.consensus.epochs import AWARDS
 from meshp2p.effects import Persist
 from meshp2p.ids import NodeId
 from meshp2p.simulation.invariants.invariant import Invariant
 from meshp2p.simulation.invariants.lookout import Lookout, Outlook
-from meshp2p.simulation.invariants.statement import ON_DISK, Statement
-from meshp2p.wire import codec
+from meshp2p.simulation.invariants.statement import ON_DISK, Statement, awards_in
 
 
 class StatementInvariant(Invariant):
@@ -116,15 +113,11 @@ class EpochsRise(StatementInvariant):
     def _persist(self, outlook: Outlook, effect: Persist) -> None:
         if not self.lookout.is_honest(outlook.node.id):
             return
-        for record in effect.records:
-            if record.table == AWARDS and record.value is not None:
-                self._write(outlook, record.key, record.value)
+        for task, award in awards_in(effect):
+            self._write(outlook, task, award.epoch)
 
-    def _write(self, outlook: Outlook, task: bytes, row: bytes) -> None:
-        fields = Fields(codec.unpack_list_untrusted(row, at_least=4))
-        fields.integer(FORMAT, FORMAT)
-        fields.integer(0, 1)
-        epoch, life = fields.integer(1), (outlook.name, outlook.life, task)
+    def _write(self, outlook: Outlook, task: bytes, epoch: int) -> None:
+        life = (outlook.name, outlook.life, task)
         newest = max(self._left.get(task, 0), self._asked.get(life, 0))
         if epoch <= newest:
             text = f"{outlook.name} awards epoch {epoch} of a task, after epoch {newest}"

@@ -10,8 +10,6 @@ import attrs
 
 from meshp2p.consensus import AwardData, AwardResult
 from meshp2p.consensus.award import AwardNote
-from meshp2p.consensus.envelope import FORMAT, Fields
-from meshp2p.consensus.epochs import AWARDS
 from meshp2p.effects import CancelInvoke, Invoke, Persist
 from meshp2p.engine import Engine
 from meshp2p.errors import MeshError
@@ -21,8 +19,9 @@ from meshp2p.simulation.handlers import Ran
 from meshp2p.simulation.invariants import inside
 from meshp2p.simulation.invariants.invariant import Invariant
 from meshp2p.simulation.invariants.lookout import Lookout, Outlook
+from meshp2p.simulation.invariants.statement import awards_in
 from meshp2p.simulation.nodes import Node
-from meshp2p.wire import codec, limits
+from meshp2p.wire import limits
 from meshp2p.wire.messages import RequestHead
 
 _LATE: Final[Seconds] = 0.05
@@ -196,14 +195,8 @@ class CurrentResult(Invariant):
         lookout.hear(CallFinished, self._finished)
 
     def _persist(self, outlook: Outlook, effect: Persist) -> None:
-        for record in effect.records:
-            if record.table == AWARDS and record.value is not None:
-                fields = Fields(codec.unpack_list_untrusted(record.value, at_least=4))
-                fields.integer(FORMAT, FORMAT)
-                fields.integer(0, 1)
-                fields.integer(1)
-                award = AwardNote.read_untrusted(fields.octets_up_to(limits.MAX_SIGNED))
-                self._awards[outlook.name, outlook.life, record.key] = award
+        for task, award in awards_in(effect):
+            self._awards[outlook.name, outlook.life, task] = award
 
     def _finished(self, outlook: Outlook, event: CallFinished) -> None:
         life, value = (outlook.name, outlook.life), event.value
