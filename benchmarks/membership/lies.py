@@ -20,6 +20,7 @@ from meshp2p.gossip.messages import (
     Datagram,
     DifferItem,
     DigestItem,
+    LineItem,
     Nack,
     Ping,
     SuspicionItem,
@@ -56,8 +57,10 @@ class Lies:
         self.insider = insider
         self._number = itertools.count()
         self._stock: list[Said] = []
+        self._former: list[list[Value]] = []
         self.kinds: dict[str, Callable[[NodeId], Said | None]] = {
             "forged records": self._forged,
+            "old news": self._outdated,
             "accusations": self._accusations,
             "accusations of strangers": self._unheard_of,
             "sums": self._sums,
@@ -124,6 +127,28 @@ class Lies:
         kinds = (forger.line, forger.record, forger.accusation)
         made = (insider.rng.choice(kinds)() for _ in itertools.count())
         return self._filled(item for item in made if not self._is_namesake(item))
+
+    def _outdated(self, victim: NodeId) -> Said:
+        """What others might have said before they started; nobody looks at the signatures."""
+        del victim
+        if not self._former:
+            others = self.insider.others.values()
+            self._former = [LineItem(self._line_before(each.line)).wire() for each in others]
+        return self._filled(itertools.cycle(self._former))
+
+    def _line_before(self, line: VersionLine) -> bytes:
+        insider = self.insider
+        return VersionLine.signed(
+            insider.crypto,
+            insider.identity.node_private,
+            insider.identity.keys.group_id,
+            node_id=line.node_id,
+            body_hash=line.body_hash,
+            epoch=line.epoch - 1,
+            seq=line.seq,
+            state=line.state,
+            valid_until=line.valid_until,
+        ).raw
 
     def _is_namesake(self, item: list[Value]) -> bool:
         """Whether it calls itself by an honest one's name, as whoever has a mesh's easy key may.
