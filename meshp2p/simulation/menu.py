@@ -199,7 +199,7 @@ MENU: Final[Mapping[str, Entry]] = MappingProxyType(
             lambda rng, names: faults.Drain(rng.choice(names)), (0.5, 6.0), stays=0.2, often=2.0
         ),
         "stall": Entry(
-            lambda rng, names: faults.Stall(rng.choice(names), asleep=rng.random() < _SOME),
+            lambda rng, names: faults.Stall(rng.choice(names), asleep=rng.random() < _HALF),
             (0.05, 4.0),
         ),
         "slow": Entry(
