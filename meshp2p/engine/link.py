@@ -8,7 +8,8 @@ from typing import Protocol, TypeAlias
 
 import attrs
 
-from meshp2p.effects import StreamId
+from meshp2p.effects import StreamId, StreamReady
+from meshp2p.engine.core import Core
 from meshp2p.ids import Address, NodeId, Seconds
 from meshp2p.transport.connection import Connection
 from meshp2p.transport.endpoint import Route
@@ -102,3 +103,10 @@ def supersedes(new: Link, old: Link, *, lower: bool, patience: Seconds) -> bool:
     late = new.connection.created_at - old.connection.created_at > patience
     same = old.connection.dialled == new.connection.dialled
     return late or same or new.connection.dialled == lower
+
+
+def make_ready(core: Core, link: Link) -> None:
+    """Let the driver pull bytes of a link, if there are any and it does not know."""
+    if not link.ready and link.connection is not None and link.connection.has_bytes:
+        link.ready = True
+        core.emit(StreamReady(link.stream))

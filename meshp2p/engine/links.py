@@ -13,7 +13,8 @@ from typing import Final
 
 from meshp2p.effects import CloseStream, OpenStream, StreamId, StreamReady
 from meshp2p.engine.core import Core
-from meshp2p.engine.link import Errand, Link, OnRequest
+from meshp2p.engine.endings import Endings
+from meshp2p.engine.link import Errand, Link, OnRequest, make_ready
 from meshp2p.engine.switchboard import Switchboard
 from meshp2p.errors import WireError
 from meshp2p.ids import Address, NodeId, Seconds
@@ -25,10 +26,8 @@ from meshp2p.transport.held import Held
 from meshp2p.transport.multiplex import AnswerArrived, Arrival, RequestArrived, ResetArrived
 from meshp2p.wire import limits
 
-_SWEEPS_PER_IDLE: Final = 4
 _FAREWELL: Final[Seconds] = 1.0
 """A member that said goodbye by datagram may still have answers on their way by stream."""
-_OVERFULL: Final = "it made this node hold too much"
 _RESET_REASONS: Final = {
     frame.BUSY: "it has too many requests open",
     frame.STALLED: "the rest of a body did not come",
@@ -56,13 +55,10 @@ class Links:
         self._core = core
         self._door = door
         self._on_request = on_request
-        self._on_gone = on_gone
         self._board = Switchboard()
         self.held = Held() if held is None else held
         """What all connections make this node hold; for reading."""
-        self._parting: dict[StreamId, Connection] = {}
-        """Closed connections whose last word is still to be pulled."""
-        self._next_sweep = now + core.config.idle_close / _SWEEPS_PER_IDLE
+        self._endings = Endings(core, self._board, self.held, on_gone=on_gone, now=now)
         self._next_look = now + limits.BODY_SILENCE
 
     def __len__(self) -> int:
@@ -125,7 +121,7 @@ class Links:
             link.waiting.remove(errand)
         elif link.connection is not None and link.pending.pop(errand.stream, None) is not None:
             link.connection.mux.reset(errand.stream, frame.CANCELLED)
-            self._make_ready(link)
+            make_ready(self._core, link)
 
     def answer(self, link: Link, stream: int, data: bytes) -> None:
         """Answer a request that arrived on a link, if it still stands."""
@@ -169,7 +165,7 @@ class Links:
             seen_from=link.address,
             held=self.held,
         )
-        self._make_ready(link)
+        make_ready(self._core, link)
 
     def accepted(self, stream: StreamId, remote: Address, *, now: Seconds) -> None:
         """Somebody connected; they have `preauth_timeout` to prove who they are."""
@@ -180,7 +176,7 @@ class Links:
         silent = self._board.unproved.one_too_many()
         if silent is not None:
             self._core.counters["stream_refused"] += 1
-            self._lose(silent, "it did not say who it is", now)
+            self._endings.lose(silent, "it did not say who it is", now)
         link = Link(stream, now + self._core.config.preauth_timeout, address=remote)
         link.connection = Connection(
             self._door,
@@ -201,19 +197,19 @@ class Links:
             arrivals = link.connection.receive_untrusted(data, now=now)
         except WireError as error:
             self._core.counters["stream_dropped"] += 1
-            self._lose(link, str(error), now)
+            self._endings.lose(link, str(error), now)
             return None
         if link.peer is None and link.connection.is_open:
             self._prove(link, now)
         self._hand_on(link, arrivals, now)
         if not link.ready and link.connection.has_bytes:
-            self._make_ready(link)
+            make_ready(self._core, link)
         if link.connection.mux.peer_goes_away or link.stream in self._board.leaving:
             # Not because we want to end it: until the other end has said so as well, a
             # request of its may be on the way, and would be lost with the connection.
             self._receive_farewell(link)
         if self.held.half_received > self.held.most_half_received:
-            self._relieve(now)
+            self._endings.relieve(now)
         return link.peer
 
     def _hand_on(self, link: Link, arrivals: list[Arrival], now: Seconds) -> None:
@@ -232,7 +228,7 @@ class Links:
         self._board.lead_nowhere(link)
         link.retiring = True
         if link.connection is not None and link.connection.mux.is_idle:
-            self._retire(link)
+            self._endings.retire(link)
 
     def _receive_reset(self, link: Link, reset: ResetArrived, now: Seconds) -> None:
         errand = link.pending.pop(reset.stream, None)
@@ -250,7 +246,7 @@ class Links:
         proved = link.peer is not None
         retry = not proved and link.route is not None and self._try_again(link, now)
         if not retry:
-            self._lose(link, reason, now, closed=True)
+            self._endings.lose(link, reason, now, closed=True)
 
     def _try_again(self, link: Link, now: Seconds) -> bool:
         """The next address; then XX, since the other may have a new key."""
@@ -276,19 +272,13 @@ class Links:
         """What to put on the socket now; empty if nothing waits."""
         link = self._board.find(stream)
         if link is None or link.connection is None:
-            parting = self._parting.pop(stream, None)
-            return b"" if parting is None else parting.pull(at_most)
+            return self._endings.last_bytes(stream, at_most)
         data = link.connection.pull(at_most)
         if not link.connection.has_bytes:
             link.ready = False
         return data
 
     # --- keeping order -------------------------------------------------------
-
-    def _make_ready(self, link: Link) -> None:
-        if not link.ready and link.connection is not None and link.connection.has_bytes:
-            link.ready = True
-            self._core.emit(StreamReady(link.stream))
 
     def _prove(self, link: Link, now: Seconds) -> None:
         """The peer is known: settle which connection stays, and send what waited."""
@@ -305,49 +295,13 @@ class Links:
             patience=self._core.config.connect_timeout,
         )
         if drop is not None:
-            self._end_idle(drop)
+            self._endings.wind_down(drop)
         waiting, link.waiting = link.waiting, deque()
         for errand in waiting:
             self._carry(best if best.peer else link, errand, now)
         surplus = self._board.proved.surplus(peer, best)
         if surplus is not None:
-            self._end(surplus, "stream_surplus", "it has connected again", now)
-
-    def _end_idle(self, link: Link) -> None:
-        """Begin nothing on it any more, and let the other end know."""
-        link.retiring = True
-        if link.connection is not None:
-            link.connection.mux.go_away()
-        self._make_ready(link)
-
-    def _lose(self, link: Link, reason: str, now: Seconds, *, closed: bool = False) -> None:
-        """Drop a link; every errand on it learns whether it had left."""
-        if not self._board.remove(link):
-            return
-        if link.connection is not None:
-            link.connection.mux.close()
-        if not closed:
-            self._core.emit(CloseStream(link.stream, flush=False))
-        for errand in link.waiting:
-            errand.on_lost(errand, reason, now, sent=False)
-        for errand in list(link.pending.values()):
-            errand.on_lost(errand, reason, now, sent=True)
-        if link.peer is not None:
-            self._on_gone(link, reason, now)
-
-    def _end(self, link: Link, counter: str, reason: str, now: Seconds) -> None:
-        """Close what a member has too much of; this is no sign of its death."""
-        self._core.counters[counter] += 1
-        link.retiring = True
-        self._lose(link, reason, now)
-
-    def _relieve(self, now: Seconds) -> None:
-        """Close those that make this node hold most, until it can bear the rest."""
-        held = self.held
-        while held.half_received > held.most_half_received:
-            self._end(self._board.largest("half_received"), "stream_overfull", _OVERFULL, now)
-        while held.unread > held.most_unread:
-            self._end(self._board.largest("unread"), "stream_overfull", _OVERFULL, now)
+            self._endings.end(surplus, "stream_surplus", "it has connected again", now)
 
     def _give_up_stalled(self, now: Seconds) -> None:
         """No more of a body came for a while: nobody waits for the rest of it."""
@@ -358,15 +312,20 @@ class Links:
             for stream in link.connection.mux.give_up_stalled():
                 self._core.counters["body_stalled"] += 1
                 self._receive_reset(link, ResetArrived(stream, frame.STALLED), now)
-            self._make_ready(link)
+            make_ready(self._core, link)
 
     def let_go(self, peer: NodeId, reason: str, *, now: Seconds) -> None:
         """The member said goodbye: what it sent before still counts, then it will close."""
         for link in self._board.of(peer):
             if link.peer is None or not link.pending:
-                self._lose(link, reason, now)
+                self._endings.lose(link, reason, now)
             else:
                 self._board.let_leave(link, now + _FAREWELL)
+
+    def drop_peer(self, peer: NodeId, reason: str, *, now: Seconds) -> None:
+        """The member is gone, whatever its connections say."""
+        for link in self._board.of(peer):
+            self._endings.lose(link, reason, now)
 
     def distrust(self, peer: NodeId, process: bytes) -> None:
         """Begin nothing on a connection to another process of the member: it may be gone.
@@ -379,12 +338,7 @@ class Links:
             return
         if link.connection.peer_key != process:
             self._board.lead_nowhere(link)
-            self._end_idle(link)
-
-    def drop_peer(self, peer: NodeId, reason: str, *, now: Seconds) -> None:
-        """The member is gone, whatever its connections say."""
-        for link in self._board.of(peer):
-            self._lose(link, reason, now)
+            self._endings.wind_down(link)
 
     def close_all(self) -> None:
         """The node stops: send what is queued, then close."""
@@ -397,47 +351,25 @@ class Links:
             return inf
         if self.held.is_too_much:
             return self._core.now  # not while answering, which may be in the midst of anything
-        return min(self._next_sweep, self._next_look, self._board.next_deadline())
+        return min(self._endings.next_sweep, self._next_look, self._board.next_deadline())
 
     def receive_deadline(self, *, now: Seconds) -> None:
         """End connections that were not made, not proved, not used, or hold too much."""
         if self._board.next_deadline() <= now:
             self._give_up_silent(now)
         if self.held.is_too_much:
-            self._relieve(now)
+            self._endings.relieve(now)
         if self._next_look <= now:
             self._give_up_stalled(now)
-        if self._next_sweep <= now:
-            self._sweep(now)
+        if self._endings.next_sweep <= now:
+            self._endings.sweep(now)
 
     def _give_up_silent(self, now: Seconds) -> None:
         """Those who did not prove who they are, and those who had said goodbye."""
         for link in self._board.unproved.due(now):
             if link.route is None or not self._try_again(link, now):
-                self._lose(link, "it did not answer in time", now)
+                self._endings.lose(link, "it did not answer in time", now)
             else:
                 self._core.counters["stream_retried"] += 1
         for link in [link for link in self._board.leaving.values() if link.deadline <= now]:
-            self._lose(link, "it left", now)
-
-    def _sweep(self, now: Seconds) -> None:
-        """Close what is not used."""
-        config = self._core.config
-        self._next_sweep = now + config.idle_close / _SWEEPS_PER_IDLE
-        self._parting.clear()
-        for link in self._board:
-            if link.peer is None or link.connection is None:
-                continue
-            if not link.connection.mux.is_idle or link.connection.last_heard > link.idle_since:
-                link.idle_since = max(link.connection.last_heard, link.idle_since)
-            elif link.retiring or now - link.idle_since >= config.idle_close:
-                self._retire(link)
-
-    def _retire(self, link: Link) -> None:
-        """Close what nobody uses; this is no sign of death."""
-        self._board.remove(link)
-        if link.connection is not None:
-            link.connection.mux.close()
-            link.connection.mux.go_away()
-            self._parting[link.stream] = link.connection
-        self._core.emit(CloseStream(link.stream))
+            self._endings.lose(link, "it left", now)
