@@ -2,7 +2,8 @@
 
 Seeds that were asked for always run. If time is given as well, further ones follow until it
 is over: half of the time goes to scenarios that draw everything at random, the others share
-the rest. The first seed of a scenario that breaks a promise is shrunk while others go on.
+the rest. Seeds that are still missing then are drawn at random. The first seed of a scenario
+that breaks a promise is shrunk while others go on.
 """
 
 from __future__ import annotations
@@ -183,6 +184,8 @@ class Campaign:
         Otherwise one process would be busy with a large mesh while all others are done.
         """
         left = self.limits.seconds - self.seconds
+        if self.limits.seconds and left <= 0.0:  # only seeds are missing: a large mesh is but one
+            return min(self.entries, key=lambda entry: (_is_script(entry), _cost(entry)))
         in_time = [entry for entry in self.entries if _cost(entry) <= left]
         return min(in_time or self.entries, key=self._share)
 
@@ -191,8 +194,8 @@ class Campaign:
 
     def _share(self, entry: Entry) -> float:
         """What it was given so far, in proportion to what it shall have."""
-        scripts = sum(isinstance(each.found.scenario, Script) for each in self.entries)
-        weight = 1 if isinstance(entry.found.scenario, Script) else max(1, scripts)
+        scripts = sum(map(_is_script, self.entries))
+        weight = 1 if _is_script(entry) else max(1, scripts)
         return self._spent.get(entry.word, 0.0) / weight
 
     # --- what has come -------------------------------------------------------------
@@ -246,6 +249,11 @@ class Campaign:
 
     def _entry(self, word: str) -> Entry:
         return next(entry for entry in self.entries if entry.word == word)
+
+
+def _is_script(entry: Entry) -> bool:
+    """Whether it tells a story; other scenarios draw everything at random."""
+    return isinstance(entry.found.scenario, Script)
 
 
 def _cost(entry: Entry) -> Seconds:

@@ -45,3 +45,12 @@ def test_what_cannot_end_in_time_is_begun_if_there_is_nothing_else() -> None:
     campaign = Campaign([large], Limits(seconds=600.0), Nobody())
     campaign.began -= 580.0
     assert campaign.next_entry() is large
+
+
+def test_seeds_that_are_missing_when_the_time_is_over_are_drawn_at_random() -> None:
+    """A number that was asked for is reached soon, whoever has had the most until then."""
+    large, small = entry("mass_crash", 40.0), entry("swarm", 0.1)
+    campaign = Campaign([large, small], Limits(seconds=600.0, seeds=5_000), Nobody())
+    campaign.began -= 601.0
+    small.tally.cpu, small.tally.seeds = 500.0, 4_000
+    assert campaign.next_entry() is small
