@@ -132,6 +132,11 @@ class Auctioneer:
             else:
                 self._awarding.member_lost(lot, member)
 
+    def close(self, error: Exception) -> None:
+        """Hold none any more: each ends with this error, and no further award is made."""
+        for lot in list(self._lots.values()):
+            self._finish(lot, error=error)
+
     def _check_may_hold(self) -> None:
         if not self._around.identity.may_promise:
             raise UsageError("an ephemeral node keeps no journal, so it may not hold an auction")

@@ -122,6 +122,11 @@ class Participant:
         self.auctions.member_lost(member)
         self.votes.member_lost(member)
 
+    def close(self, error: Exception) -> None:
+        """The node stops: what it asked of others ends so; what it promised them stands."""
+        self.auctions.close(error)
+        self.votes.close(error)
+
     def receive_deadline(self, *, now: Seconds) -> None:
         """Time has passed; afterwards `next_deadline() > now`."""
         self._around.deadlines.run_due(now)

@@ -158,6 +158,12 @@ class VoteCaller:
             if member in vote.waiting:
                 self._heard(vote, member)
 
+    def close(self, error: Exception) -> None:
+        """Wait for no ballot any more: each vote ends with this error."""
+        for vote in list(self._open.values()):
+            self._close(vote)
+            self._around.finish(vote.number, error=error)
+
     def _check_may_call(self) -> None:
         if not self._around.identity.may_promise:
             raise UsageError("an ephemeral node keeps no journal, so it may not call a vote")

@@ -72,6 +72,7 @@ class Calls:
         self._in_flight: Counter[NodeId] = Counter()
         self._loads: dict[NodeId, int] = {}
         self._homeless: deque[Request] = deque()
+        self._closed = False
         self.cancel_job: Callable[[int], None] = lambda _number: None
         self.resolver = Resolver(
             rng=core.rng,
@@ -132,6 +133,9 @@ class Calls:
         request.wait_until = now + wait
         request.answer_limit = answer_limit + _HEAD_ROOM
         request.retry = retry
+        if self._closed:
+            done(request, b"", closed_error(), now)
+            return number
         self._open[number] = request
         self._deadlines.set(number, deadline)
         self._dispatch(request, now)
@@ -341,7 +345,8 @@ class Calls:
         self._loads.pop(node, None)
 
     def close(self, *, now: Seconds) -> None:
-        """The node stops: every open call fails."""
+        """The node stops: every open call fails, and every later one."""
+        self._closed = True
         for request in list(self._open.values()):
             self._abandon(request)
             self._fail(request, closed_error(), now)

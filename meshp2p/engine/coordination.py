@@ -28,7 +28,7 @@ from meshp2p.gossip.swim import Swim
 from meshp2p.identity.node import NodeIdentity
 from meshp2p.ids import NodeId, Seconds, matches, show_id
 from meshp2p.messaging.deadlines import Deadlines
-from meshp2p.messaging.requests import Request, make_head
+from meshp2p.messaging.requests import Request, closed_error, make_head
 from meshp2p.messaging.resolver import Target
 from meshp2p.messaging.serving import Serving
 from meshp2p.wire import codec, limits, messages
@@ -102,6 +102,7 @@ class Coordination:
             load=lambda: serving.load,
         )
         self._tickets: dict[int, Reply] = {}
+        self._closed = False
         for method in METHODS:
             self._register(answers, method)
 
@@ -127,8 +128,10 @@ class Coordination:
         Raises:
             UsageError: Such an auction cannot be.
             NoBids: Nobody is there to be asked.
+            Closed: The node stops.
         """
         self._core.now = now
+        self._check_open()
         candidates = list(self._swim.directory.find(capability, callable_only=True))
         if not candidates:
             raise NoBids(capability, 0, 0)
@@ -154,8 +157,10 @@ class Coordination:
 
         Raises:
             UsageError: Such a vote cannot be.
+            Closed: The node stops.
         """
         self._core.now = now
+        self._check_open()
         number = self._core.next_number()
         keywords = attrs.asdict(rules, recurse=False)
         if rules.threshold_ppm is None:
@@ -171,6 +176,10 @@ class Coordination:
         )
         self._drain(now)
         return number
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise closed_error()
 
     def _electorate(self, among: str) -> list[Elector]:
         """The alive members that announce something that fits the pattern, as they are now."""
@@ -236,8 +245,14 @@ class Coordination:
         self._participant.receive_deadline(now=now)
         self._drain(now)
 
+    def want_no_more(self, *, now: Seconds) -> None:
+        """The node stops: its auctions and votes end; those of others are still answered."""
+        self._closed = True
+        self._participant.close(closed_error())
+        self._drain(now)
+
     def close(self, *, now: Seconds) -> None:
-        """The node stops."""
+        """The node has stopped."""
         self._tickets.clear()
         self._drain(now)
 

@@ -328,11 +328,11 @@ class Engine(Survey):
     def leave(self, *, now: Seconds) -> Seconds:
         """Say goodbye; return how long probes should still be answered.
 
-        Calls still open end here: after the goodbye their connections are closed by the
-        others, which would look as if those had died.
+        What this node still wants of others ends here: after the goodbye their connections
+        are closed by the others, which would look as if those had died.
         """
         self._core.now = now
-        self._calls.close(now=now)
+        self._want_no_more(now)
         self._joining.leave(now)
         self._swim.leave(now=now)
         self._membership.drain(now)
@@ -341,12 +341,20 @@ class Engine(Survey):
     def stop(self, *, now: Seconds) -> None:
         """End: open calls fail, connections close."""
         self._core.now = now
-        self._calls.close(now=now)
+        self._want_no_more(now)
         self._watching.waits.close()
         self._coordination.close(now=now)
         for stream in self._governor.let_go():
             self._core.emit(StreamReady(stream))
         self._links.close_all()
+
+    def _want_no_more(self, now: Seconds) -> None:
+        """End every auction, vote and call of this node; there are no further ones.
+
+        In this order: an auction that has no answers to wait for any more would be awarded.
+        """
+        self._coordination.want_no_more(now=now)
+        self._calls.close(now=now)
 
     # --- reactions -------------------------------------------------------------
 

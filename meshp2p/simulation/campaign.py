@@ -140,6 +140,8 @@ class Campaign:
         Raises:
             CrewError: They cannot be started.
         """
+        if not self.limits.seconds:  # more would have nothing to do
+            jobs = min(jobs, max(self.asked, self.limits.seeds))
         crew = Crew(jobs, self.limits.patience)
         try:
             self._run(crew)

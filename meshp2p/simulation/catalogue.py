@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import sys
+from contextlib import redirect_stdout
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Final
@@ -106,11 +107,17 @@ def _load(path: Path) -> Scenario:
         module = module_from_spec(spec)
         sys.modules[name] = module  # attrs looks there for the module of its classes
         try:
-            spec.loader.exec_module(module)
-        except Exception as error:
+            with redirect_stdout(sys.stderr):  # what a command prints may be for a program
+                spec.loader.exec_module(module)
+        except (Exception, SystemExit) as error:
             del sys.modules[name]
             raise UsageError(f"{path} cannot be run: {error!r}") from error
     scenario = getattr(module, "SCENARIO", None)
     if not isinstance(scenario, Scenario):
         raise UsageError(f"{path} defines no SCENARIO (a meshp2p.simulation.script.Script)")
+    seeds: object = Found(
+        str(path), path, scenario
+    ).seeds  # a file of somebody's: nobody checked it
+    if not isinstance(seeds, range) or not seeds:
+        raise UsageError(f"{path}: seeds={seeds!r}: allowed is a range with a seed in it")
     return scenario

@@ -10,6 +10,7 @@ import gc
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -180,7 +181,8 @@ def _kill(worker: _Worker) -> None:
 
 
 def serve(jobs: Connection) -> None:
-    """Do jobs until there are no more."""
+    """Do jobs until there are no more; what they print is for people, not a command's output."""
+    sys.stdout = sys.stderr
     threading.Thread(target=_end_with_parent, daemon=True).start()
     gc.freeze()  # what was imported stays; looking through it again and again takes a tenth
     gc.set_threshold(*_SELDOM)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import isfinite
 from typing import Final
 
 import attrs
@@ -94,5 +95,11 @@ class Run:
         self.require(not told, f"{event} {len(told)} times: {', '.join(told[:_NAMED])}")
 
     def measure(self, what: str, value: float) -> None:
-        """Keep a figure; a campaign shows its median and its maximum."""
+        """Keep a figure; a campaign shows its median and its maximum.
+
+        Raises:
+            ValueError: It is infinite, or not a number.
+        """
+        if not isfinite(value):
+            raise ValueError(f"{what}: {value!r} is no figure that has a median")
         self.figures[what] = value

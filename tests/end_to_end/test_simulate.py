@@ -116,6 +116,24 @@ def test_json_is_one_object_with_all_figures(shell: Shell, write: Write) -> None
     assert {"nat", "skew"} <= set(facts["too_rare"]) <= set(FAULTS)
 
 
+def test_what_a_scenario_prints_does_not_spoil_the_object(shell: Shell, write: Write) -> None:
+    """Not when its file is read, and not while it runs, in whatever process."""
+    talking = HEAD.format(act='print("it runs")') + 'print("it is read")\n'
+    ended = simulate(shell, write(talking), "--seed", "0", "--json")
+    assert ended.json["seeds"] == 1
+    assert ended.out.count("\n") == 1
+    assert {"it is read", "it runs"} <= set(ended.err.splitlines())
+
+
+def test_a_figure_without_a_median_is_an_error_of_its_seed(shell: Shell, write: Write) -> None:
+    """Neither ends the campaign, nor is shown as something that JSON cannot hold."""
+    odd = '[run.measure("odd", value) for value in [float("nan")][run.plan.seed:]]'
+    ended = simulate(shell, write(HEAD.format(act=odd)), "--seeds", "0:2", "--json")
+    (found,) = ended.json["violations"]
+    assert (found["seed"], found["invariant"]) == (0, "no error")
+    assert "odd: nan is no figure" in found["text"]
+
+
 def test_a_run_can_be_looked_at(shell: Shell, write: Write) -> None:
     """Also one that went well."""
     words = ("--seed", "1", "--trace", "run.jsonl", "--html", "run.html")

@@ -11,6 +11,8 @@ from meshp2p.simulation import World
 from meshp2p.simulation.faults import (
     Bandwidth,
     BurstyLoss,
+    Crash,
+    CrashAtWrite,
     Cut,
     Delay,
     Duplicate,
@@ -18,6 +20,7 @@ from meshp2p.simulation.faults import (
     Hold,
     Loss,
     Mtu,
+    Nat,
     Partition,
     Reorder,
 )
@@ -270,3 +273,21 @@ def test_a_connection_that_is_given_up_is_not_tried_any_more() -> None:
         lost.append(world.coverage["partition"] - before)
 
     assert 0 < lost[2] < 1.5 * lost[0]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Loss(20),
+        lambda: Loss(-0.1),
+        lambda: Loss(float("nan")),
+        lambda: Duplicate(2.0, later=Constant(0.1)),
+        lambda: Crash("bob", disk="wipe"),  # type: ignore[arg-type]  # that is the mistake
+        lambda: CrashAtWrite("bob", disk="lost"),  # type: ignore[arg-type]  # likewise
+        lambda: Nat(("bob",), "cone"),  # type: ignore[arg-type]  # likewise
+    ],
+)
+def test_a_fault_that_cannot_be_meant_is_refused(make: Callable[[], Fault]) -> None:
+    """Otherwise a word with a slip in it would quietly be another fault, or none."""
+    with pytest.raises(ValueError, match=r"must be"):
+        make()

@@ -7,6 +7,7 @@ import pytest
 
 from meshp2p.config import lan, loopback
 from meshp2p.simulation import Agent, World
+from meshp2p.simulation.invariants import look_at_rest, watch_all
 from tests.simulation.swim_world import START, swim_of
 from tests.unit.gossip.people import accuse, acquaint, id_of, line_of
 
@@ -37,3 +38,20 @@ def test_a_late_confirmation_is_not_taken_for_a_stall() -> None:
     for confirmer in ("dave", "erin"):
         alice.receive(id_of(confirmer), accuse(confirmer, line_of(bob)), now=now)
         assert alice.next_deadline() >= now
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_streams_may_change_their_keys_at_any_moment(seed: int) -> None:
+    """Each side after so many bytes of its own; no answer is lost, and no key used twice."""
+    world = World(seed, attrs.evolve(loopback(), stream_rekey_bytes=2_000))
+    watched = watch_all(world)
+    agent = Agent(on_message=lambda body: body)
+    alice, bob = world.join("alice", "bob", agent=agent)
+    said = [bytes([number]) * 1_500 for number in range(20)]
+    calls = []
+    for body in said:
+        calls += [alice.call("@bob", body), bob.call("@alice", body)]
+        world.run_for(0.002)
+    world.run_for(1.0)
+    assert [call.result for call in calls] == [body for body in said for _ in range(2)]
+    look_at_rest(watched)

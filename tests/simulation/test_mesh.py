@@ -13,6 +13,7 @@ import pytest
 from meshp2p.config import lan, loopback
 from meshp2p.consensus import AwardData, AwardResult, Bid, VoteResult
 from meshp2p.errors import (
+    Closed,
     DeadlineExceeded,
     NoCapableMember,
     Overloaded,
@@ -559,6 +560,31 @@ def test_an_auction_that_is_given_up_before_its_award_runs_nothing(seed: int) ->
     assert isinstance(answer(world, again), AwardData)
     assert again.outcome is not None
     assert answer(world, again.outcome) == 8
+
+
+@SEEDS
+def test_whoever_leaves_wants_nothing_more_of_anybody(seed: int) -> None:
+    """What it asked for ends as `Closed`: nobody is awarded work, or begins it, for nobody."""
+    world = World(seed)
+    (alice,) = world.join("alice")
+    bob, carol = world.join("bob", "carol", agent=attrs.evolve(bidders(), voter=lambda _: "yes"))
+    world.cut(alice, carol)  # so that the auction and the vote stay open
+    begun = [
+        world.auction(alice, "work", 7, close_after=4.0),
+        world.vote(alice, "ship it?", ["yes", "no"]),
+    ]
+    world.run_for(0.5)
+    world.leave(alice)
+    world.run_for(0.01)  # it still answers whoever asks whether it is there
+    assert alice.is_running
+    begun.append(alice.call("@bob/work", 7))
+    with pytest.raises(Closed):
+        world.auction(alice, "work", 8)
+    with pytest.raises(Closed):
+        world.vote(alice, "now?", ["yes", "no"])
+    world.run_for(10.0)
+    assert [type(each.error) for each in begun] == [Closed] * 3
+    assert bob.times_run("work") + carol.times_run("work") == 0
 
 
 def test_an_auction_that_is_given_up_after_its_award_stands() -> None:

@@ -7,6 +7,7 @@ import pytest
 from meshp2p.errors import WireError
 from meshp2p.identity.keys import TAG_BYTES, OpenSSL
 from meshp2p.simulation.cheap import CheapCrypto
+from meshp2p.transport.noise import rekey
 
 KEY, NONCE, HEADER, TEXT = b"k" * 32, b"n" * 12, b"header", b"what alice says to bob"
 
@@ -48,6 +49,16 @@ def test_a_packet_opens_in_its_own_place_alone(
 
     with pytest.raises(WireError):
         CheapCrypto().aead(key).open(nonce, sealed, header)
+
+
+def test_the_next_key_is_another_one_and_is_told_by_the_last() -> None:
+    """So that connections which change their keys do not all end with the same one."""
+    keys = [KEY, b"K" * 32]
+    for _ in range(3):
+        keys += [rekey(CheapCrypto(), key) for key in keys[-2:]]
+    assert len(set(keys)) == len(keys) == 8
+    assert {len(key) for key in keys} == {32}
+    assert rekey(CheapCrypto(), KEY) == keys[2]
 
 
 def test_scraps_do_not_open() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from math import isfinite
 from pathlib import Path
 from typing import Any, Final
 
@@ -65,10 +66,21 @@ class State:
 def _read(text: str, path: Path) -> dict[str, dict[str, Any]]:
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     match value:
         case {"simulate": int(number), "scenarios": dict(scenarios)} if number == _FORMAT:
-            if all(isinstance(each, dict) for each in scenarios.values()):
+            if all(map(_is_entry, scenarios.values())):
                 return scenarios
     raise UsageError(f"{path} was not written by `meshp2p simulate --state`")
+
+
+def _is_entry(value: object) -> bool:
+    """Whether `State.save` may have written it: hours later would be too late to find out."""
+    if not isinstance(value, dict):
+        return False
+    failed = value.get("failed", [])
+    counts = [value.get("next", 0), *(failed if isinstance(failed, list) else [None])]
+    totals = [value.get(what, 0) for what in _TOTALS]
+    whole = all(type(each) is int and each >= 0 for each in counts)
+    return whole and all(type(each) in (int, float) and isfinite(each) for each in totals)

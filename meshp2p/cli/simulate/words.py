@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Sequence
 from typing import Final
 
@@ -150,6 +151,8 @@ def _range(text: str) -> range:
     if not colon:
         raise argparse.ArgumentTypeError(f"{text!r}: write FROM:TO, or --seed for one")
     seeds = range(_count(first), _count(last))
+    if seeds.stop > sys.maxsize:
+        raise argparse.ArgumentTypeError(f"{text!r}: allowed are seeds up to {sys.maxsize}")
     if not seeds:
         raise argparse.ArgumentTypeError(f"{text!r} holds no seed: TO must be above FROM")
     return seeds

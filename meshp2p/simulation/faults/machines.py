@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final, get_args
 
 import attrs
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from meshp2p.simulation.world import World
 
 
+_IN_LEFT: Final = attrs.validators.in_(get_args(Left))
+
+
 @attrs.frozen
 class Crash:
     """A process dies, and is started again at the end.
@@ -31,7 +34,7 @@ class Crash:
     kind: ClassVar[str] = "crash"
     node: str
     silent: bool = False
-    disk: Left = "unsynced_lost"
+    disk: Left = attrs.field(default="unsynced_lost", validator=_IN_LEFT)
 
     def start(self, world: World) -> Stop:
         """See `Fault.start`."""
@@ -59,7 +62,7 @@ class CrashAtWrite:
     node: str
     after: Seconds = 0.0
     down: Seconds = 0.1
-    disk: Left = "unsynced_lost"
+    disk: Left = attrs.field(default="unsynced_lost", validator=_IN_LEFT)
     times: int = 1
 
     def start(self, world: World) -> Stop:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final, get_args
 
 import attrs
 
@@ -30,7 +30,9 @@ class Nat:
 
     kind: ClassVar[str] = "nat"
     nodes: tuple[str, ...]
-    what: NatKind = "port_restricted"
+    what: NatKind = attrs.field(
+        default="port_restricted", validator=attrs.validators.in_(get_args(NatKind))
+    )
     hairpin: bool = False
     idle: Seconds = 30.0
     rebinds: Seconds | None = None

@@ -7,7 +7,7 @@ that differ in another fault agree on what this one does.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import attrs
 
@@ -35,6 +35,10 @@ class OnPaths(ABC):
     @abstractmethod
     def rule(self, seed: int) -> Rule:
         """This fault at work; draws depend on the seed."""
+
+
+_SHARE: Final = attrs.validators.and_(attrs.validators.ge(0.0), attrs.validators.le(1.0))
+"""Of all packets: 20 is no fifth."""
 
 
 class _Rule(ABC):
@@ -71,7 +75,7 @@ class Loss(OnPaths):
     """A share of all packets is lost, each by itself."""
 
     kind: ClassVar[str] = "loss"
-    share: float
+    share: float = attrs.field(validator=_SHARE)
 
     def rule(self, seed: int) -> Rule:
         """See `OnPaths.rule`."""
@@ -152,7 +156,7 @@ class Reorder(OnPaths):
     """
 
     kind: ClassVar[str] = "delay"
-    share: float
+    share: float = attrs.field(validator=_SHARE)
     by: AnyLatency
 
     def rule(self, seed: int) -> Rule:
@@ -176,7 +180,7 @@ class Duplicate(OnPaths):
     """A share of all datagrams arrives twice, the copy `later` than the first."""
 
     kind: ClassVar[str] = "duplicate"
-    share: float
+    share: float = attrs.field(validator=_SHARE)
     later: AnyLatency
 
     def rule(self, seed: int) -> Rule:

@@ -69,7 +69,7 @@ class _WatchedAead:
         said = hash((plaintext, aad))
         if self._sealed.setdefault(nonce, said) != said:
             self._misuse(f"sealed two texts with key {self._key[:_KEY_SHOWN].hex()}, one nonce")
-        if aad is not None and len(aad) != _TRANSCRIPT:
+        if aad and len(aad) != _TRANSCRIPT:  # what a next key is made from is bound to nothing
             for told in self._ears.on_sealed:
                 told(self._owner, aad, plaintext)
         return self._seal(nonce, plaintext, aad)

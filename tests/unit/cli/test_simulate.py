@@ -17,6 +17,7 @@ from meshp2p.cli import main
         ["nowhere.py"],
         ["swarm", "--seeds", "3"],
         ["swarm", "--seeds", "3:3"],
+        ["swarm", "--seeds", "0:99999999999999999999"],
         ["swarm", "--seed", "-1"],
         ["swarm", "--seed", "1", "--seeds", "0:2"],
         ["swarm", "--seed", "1", "--minutes", "1"],
@@ -72,6 +73,55 @@ def test_a_trace_and_a_page_need_a_file_each(
     assert main(["simulate", "swarm", "--seed", "1", *files]) == 2
     assert "are the same file" in capsys.readouterr().err
     assert (tmp_path / "run").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("rest", "said"),
+    [
+        ("raise SystemExit", "mine.py cannot be run: SystemExit()"),
+        ("SCENARIO = 5", "mine.py defines no SCENARIO"),
+        ("SCENARIO = script([1, 2])", "seeds=[1, 2]: allowed is a range with a seed in it"),
+        ("SCENARIO = script(range(0))", "seeds=range(0, 0): allowed is a range"),
+    ],
+)
+def test_a_file_that_is_no_scenario_is_refused(
+    rest: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also one that ends Python without a word, or has no seed to run: nothing was shown."""
+    (tmp_path / "mine.py").write_text(
+        "from meshp2p.simulation.script import Script\n"
+        "def script(seeds): return Script('mine', 'All is well.', lambda _: None, seeds=seeds)\n"
+        f"{rest}\n"
+    )
+    assert main(["simulate", f"{tmp_path}/mine.py"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert said in printed.err
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        '{"simulate": 1, "scenarios": {"swarm": {"next": "3"}}}',
+        '{"simulate": 1, "scenarios": {"swarm": {"next": -3}}}',
+        '{"simulate": 1, "scenarios": {"swarm": {"next": 3, "seeds": "3"}}}',
+        '{"simulate": 1, "scenarios": {"swarm": {"next": 3, "node_hours": 1e999}}}',
+        '{"simulate": 1, "scenarios": {"swarm": {"next": 3, "failed": 1}}}',
+        '{"simulate": 1, "scenarios": {"swarm": {"next": 3, "failed": ["1"]}}}',
+        '{"simulate": 1, "scenarios": {"swarm": 3}}',
+    ],
+    ids=range(8),
+)
+def test_a_state_that_somebody_else_wrote_is_refused(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before anything runs: after an hour it could not be added to."""
+    (tmp_path / "done.json").write_text(text)
+    words = ["swarm", "--at-least", "1", "--state", f"{tmp_path}/done.json"]
+    assert main(["simulate", *words]) == 2
+    assert "was not written by" in capsys.readouterr().err
+    assert (tmp_path / "done.json").read_text() == text
 
 
 def test_it_explains_itself(capsys: pytest.CaptureFixture[str]) -> None:
