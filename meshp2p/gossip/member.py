@@ -17,6 +17,8 @@ _RTT_GAIN: Final = 0.125
 _DEVIATION_GAIN: Final = 0.25
 _DEVIATIONS: Final = 4.0
 """Beyond the smoothed round trip an answer is late (ibid.)."""
+_MOST_DEVIATION: Final[Seconds] = 60.0
+"""Who does not answer for hours must not be waited for as long once it is back."""
 _NEVER: Final = -1e9
 
 
@@ -92,7 +94,8 @@ class Row:
 
     def miss_rtt(self) -> None:
         """An answer did not come in time: wait longer next time (ibid., section 5.5)."""
-        self.rtt_deviation = max(2.0 * self.rtt_deviation, (self.rtt or 0.0) / 2)
+        more = max(2.0 * self.rtt_deviation, (self.rtt or 0.0) / 2)
+        self.rtt_deviation = min(more, _MOST_DEVIATION)
 
     def latest_answer(self, shortest: Seconds, longest: Seconds) -> Seconds:
         """Seconds after which a direct answer is late, within these bounds."""

@@ -119,7 +119,7 @@ class Endpoint:
         if helper is not None:
             if self._initiate(peer, route(peer), None, now):
                 self._wait(peer, plaintext)
-        elif now - session.created_at > self.rekey_after:
+        elif now - session.created_at > self.rekey_after or session.may_be_lost(now):
             self._initiate(peer, route(peer), None, now)
         path = helper or session.path
         if helper is None and isinstance(path, Via):  # made through a member: now directly
@@ -156,7 +156,7 @@ class Endpoint:
         """
         parsed = packet.parse_untrusted(data)
         if type(parsed) is packet.Data:  # nearly always
-            return self._receive_data(parsed, path)
+            return self._receive_data(parsed, path, now)
         match parsed:
             case packet.Init() as init:
                 self._receive_init(init, path, now)
@@ -166,11 +166,11 @@ class Endpoint:
                 self._receive_finish(finish, path, now)
         return None
 
-    def _receive_data(self, sealed: packet.Data, path: Path) -> Received | None:
+    def _receive_data(self, sealed: packet.Data, path: Path, now: Seconds) -> Received | None:
         session = self._sessions.find(sealed.receiver)
         if session is None:
             raise WireError("a datagram for a session that we do not have")
-        plaintext = session.open_untrusted(sealed, path, self._ciphers)
+        plaintext = session.open_untrusted(sealed, path, self._ciphers, now=now)
         if self._confirmations:
             self._confirmations.pop(session.index, None)
         if not session.confirmed:

@@ -21,6 +21,9 @@ from meshp2p.transport.packet import Data, pack_data_header
 from meshp2p.transport.replay import ReplayWindow
 
 _NONCE: Final = struct.Struct("<4xQ")
+_IN_VAIN: Final = 3
+_SILENCE: Final[Seconds] = 10.0
+"""As long as WireGuard waits for an answer (`KEEPALIVE_TIMEOUT`) before it begins anew."""
 _BUSIEST: Final = 128
 """Cipher objects kept: two for each of 64 sessions, 3 KiB each."""
 
@@ -75,6 +78,8 @@ class Session:
         origin: The ephemeral key of the INIT that we answered; b"" if we began.
         resp: Our answer to it, for copies of the INIT; b"" once confirmed.
         newest: Highest counter of an authentic datagram.
+        heard_at: When the last authentic datagram came; of a new one, when it was made.
+        in_vain: Datagrams sent since then.
     """
 
     index: int
@@ -89,6 +94,8 @@ class Session:
     resp: bytes = attrs.field(default=b"", repr=False)
     counter: int = 0
     newest: int = -1
+    heard_at: Seconds = attrs.field(init=False)
+    in_vain: int = 0
     window: ReplayWindow = attrs.field(factory=ReplayWindow, repr=False)
     peer_id: NodeId = attrs.field(init=False)
     """Whose it is."""
@@ -96,6 +103,7 @@ class Session:
     def __attrs_post_init__(self) -> None:
         """Spare three steps for each datagram."""
         self.peer_id = self.peer.credential.node_id
+        self.heard_at = self.created_at
 
     @classmethod
     def agreed(
@@ -121,14 +129,21 @@ class Session:
         header = pack_data_header(self.remote_index, self.counter)
         nonce = _NONCE.pack(self.counter)
         self.counter += 1
+        self.in_vain += 1
         return header + ciphers.get(self.send_key).seal(nonce, plaintext, header)
+
+    def may_be_lost(self, now: Seconds) -> bool:
+        """Whether the peer answers so little that it may have thrown the session away."""
+        return self.in_vain >= _IN_VAIN and now - self.heard_at >= _SILENCE
 
     @property
     def is_ours(self) -> bool:
         """Whether we began it."""
         return not self.origin
 
-    def open_untrusted(self, data: Data, path: Path, ciphers: CipherCache) -> bytes:
+    def open_untrusted(
+        self, data: Data, path: Path, ciphers: CipherCache, *, now: Seconds
+    ) -> bytes:
         """The plaintext of a DATA datagram; its counter can be used no second time.
 
         The session's path follows the newest one. An older one that was held up must
@@ -142,6 +157,7 @@ class Session:
         nonce = _NONCE.pack(data.counter)
         plaintext = ciphers.get(self.receive_key).open(nonce, data.ciphertext, data.header)
         self.window.commit(data.counter)
+        self.heard_at, self.in_vain = now, 0
         if data.counter > self.newest:
             self.newest = data.counter
             if isinstance(path, Address):

@@ -385,6 +385,26 @@ def test_a_peer_that_restarted_is_found_again() -> None:
     assert alice.said[-1] == b"I am"
 
 
+def test_a_session_that_only_the_peer_has_lost_is_replaced() -> None:
+    """Nothing tells so: what is for a session that nobody knows is dropped without a word.
+
+    A few words that go unanswered are no reason: packets get lost, and others have little
+    to say.
+    """
+    net, alice, bob = met()
+    bob.endpoint.forget(alice.id)
+    for _ in range(4):
+        net.send(alice, bob, b"are you there?")
+        assert net.kinds().count("INIT") == 1
+        net.pass_time(3.0)
+
+    for word in (b"still?", b"hello again"):
+        net.send(alice, bob, word)
+        net.pass_time(3.0)
+    assert bob.said[-1] == b"hello again"
+    assert net.kinds().count("INIT") == 2
+
+
 def test_every_address_of_a_peer_gets_its_chance() -> None:
     """Also the last of eight, although one handshake is tried only four times."""
     net = Net("alice", "bob")
