@@ -22,6 +22,7 @@ from meshp2p.messaging.deadlines import Deadlines
 from meshp2p.messaging.requests import make_head
 from meshp2p.transport.endpoint import Route
 from meshp2p.wire import codec, limits, messages
+from meshp2p.wire.budget import Budgets
 from meshp2p.wire.messages import ResponseHead, join_head, pack_error, split_head_untrusted
 
 SYNC: Final = "!sync"
@@ -35,6 +36,9 @@ PULL: Final = "!pull"
 
 _TIMEOUT: Final = 10.0
 _OPEN_PER_PEER: Final = 4
+_AT_ONCE: Final = 12
+_PER_SECOND: Final = 2.0
+"""Full syncs that one peer is answered; whoever keeps to the rules asks once a second."""
 _FRESH: Final[Seconds] = 0.2
 """A packed list is given to all who ask within this time: packing 10,000 takes longer."""
 
@@ -68,6 +72,7 @@ class Syncing:
         self._open: dict[int, _Question] = {}
         self._asked: Counter[NodeId] = Counter()
         self._deadlines = Deadlines(core.board)
+        self._budgets = Budgets(_AT_ONCE, _PER_SECOND, limits.MAX_BUDGETS)
         self._packed: tuple[Seconds, int, bytes] = (-1.0, 0, b"")
 
     def sync_with(
@@ -226,6 +231,10 @@ class Syncing:
         self, peer: NodeId, body: bytes, reply: Callable[[int, bytes], None], now: Seconds
     ) -> None:
         """`SYNC`: take their records, give ours."""
+        if not self._budgets.spend(peer, now):
+            self._core.counters["repairs_refused"] += 1
+            reply(messages.REFUSED, pack_error("Busy", "ask somebody else", None))
+            return
         records = codec.unpack_list_untrusted(body, 0)
         if records:
             self._swim.merge_untrusted(records, peer, now=now)
