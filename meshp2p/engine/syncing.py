@@ -36,6 +36,9 @@ PULL: Final = "!pull"
 
 _TIMEOUT: Final = 10.0
 _OPEN_PER_PEER: Final = 4
+_AT_ONCE: Final = 12
+_PER_SECOND: Final = 2.0
+"""Full syncs that one peer is answered; whoever keeps to the rules asks once a second."""
 _FRESH: Final[Seconds] = 0.2
 """A packed list is given to all who ask within this time: packing 10,000 takes longer."""
 
@@ -69,6 +72,7 @@ class Syncing:
         self._open: dict[int, _Question] = {}
         self._asked: Counter[NodeId] = Counter()
         self._deadlines = Deadlines(core.board)
+        self._budgets = Budgets(_AT_ONCE, _PER_SECOND, limits.MAX_BUDGETS)
         self._packed: tuple[Seconds, int, bytes] = (-1.0, 0, b"")
         self._lists = Budgets(limits.LISTS_AT_ONCE, limits.LISTS_PER_SECOND, limits.MAX_BUDGETS)
 
@@ -228,6 +232,10 @@ class Syncing:
         self, peer: NodeId, body: bytes, reply: Callable[[int, bytes], None], now: Seconds
     ) -> None:
         """`SYNC`: take their records, give ours."""
+        if not self._budgets.spend(peer, now):
+            self._core.counters["repairs_refused"] += 1
+            reply(messages.REFUSED, pack_error("Busy", "ask somebody else", None))
+            return
         if self._refuses(peer, reply, now):
             return
         records = codec.unpack_list_untrusted(body, 0)
