@@ -285,7 +285,7 @@ def test_scales_weigh_every_packet_and_hold_none_back() -> None:
 
 def test_plain_swim_kills_the_well_where_doubt_does_not() -> None:
     """Five of twelve stand still; the table counts who was declared dead in vain."""
-    grid = lifeguard.grid([5], [16.0], [0.064], 60.0, 1)
+    grid = lifeguard.grid([5], [16.0], [0.064], 60.0, 4)
     whole, parts = lifeguard.experiment(12, grid, deaths=2, workers=2)
 
     plain, ours, percent, goal = whole.rows
