@@ -36,6 +36,7 @@ from meshp2p.simulation.invariants.laws import (
 )
 from meshp2p.simulation.invariants.lookout import Lookout
 from meshp2p.simulation.invariants.outsiders import GuestsOnlyLook, NamespacesApart
+from meshp2p.simulation.invariants.owners import Awarded, Owed
 from meshp2p.simulation.invariants.packets import GoodDatagrams, Reflects
 from meshp2p.simulation.invariants.rest import CallsWork, ViewsAgree
 from meshp2p.simulation.invariants.statements import (
@@ -90,6 +91,8 @@ _ALL: Final[tuple[type[Invariant], ...]] = (
     BestBid,
     CurrentResult,
     OneRunPerToken,
+    Awarded,
+    Owed,
     OneOutcome,
     Recounts,
     Verifies,
