@@ -15,7 +15,7 @@ from meshp2p.simulation.faults.fault import Stop
 from meshp2p.simulation.forgery import Forger
 from meshp2p.simulation.invariants.inside import peer_sealed_for, view_of
 from meshp2p.simulation.liars import Liar
-from meshp2p.simulation.perjury import FalseWitness
+from meshp2p.simulation.perjury import MOST_AT_ONCE, FalseWitness
 from meshp2p.simulation.sayings import Saying, as_another, as_frame, frames_with, sayings_in
 from meshp2p.transport.record import MAX_RECORD_PLAINTEXT
 
@@ -111,7 +111,9 @@ def _told_by(witness: FalseWitness, saying: Saying, number: int) -> list[bytes]:
     """Frames in place of one request or answer."""
     if witness.rng.random() < _BESIDES:
         more = witness.besides()
-        if more is not None:
-            return [as_frame(saying, saying.data), as_another(saying, number, more)]
+        if more:
+            first = number * MOST_AT_ONCE
+            others = [as_another(saying, first + at, each) for at, each in enumerate(more)]
+            return [as_frame(saying, saying.data), *others]
     lie = witness.instead(saying)
     return [] if lie is None else [as_frame(saying, lie)]

@@ -45,6 +45,9 @@ _LONG: Final = (limits.MAX_SIGNED + 1, 20_000)
 """Bytes: more than any statement has; and more than most links carry in no time."""
 _HUGE: Final = (1 << 64) - 1
 _NOISE: Final = 40
+_HALF: Final = 0.5
+MOST_AT_ONCE: Final = 3
+"""Requests at most that are made up at once."""
 _KEYS: Final = 5
 _METHODS: Final = ("add", "charge", "relay", "@", "?vote", "!nothing", OFFER, CLAIM)
 
@@ -73,14 +76,19 @@ class FalseWitness:
 
     def instead(self, saying: Saying) -> bytes | None:
         """Something false, as it travels; None for nothing at all."""
-        lies = [self._one_field, self._own_word, self._own_word, self._again, self._again]
-        lies += [self._other_head, self._other_head, self._garbage, self._too_long, self._records]
+        signed = self._own_word(saying) if self.rng.random() < _HALF else None
+        if signed is not None:
+            return signed
+        lies = [self._one_field, self._again, self._again, self._other_head, self._other_head]
+        lies += [self._garbage, self._too_long, self._records]
         at = self.rng.randrange(len(lies) + 1)
         return lies[at](saying) if at < len(lies) else None
 
-    def besides(self) -> bytes | None:
-        """A request that its engine would not make; None if it knows too little for one."""
-        return self.rng.choice([self._claim, self._claim, self._award, self._award, self._asked])()
+    def besides(self) -> list[bytes]:
+        """Requests that its engine would not make; none if it knows too little."""
+        makers = [self._claim, self._claim, self._award, self._award, self._asked]
+        made = [make() for make in self.rng.choices(makers, k=self.rng.randrange(MOST_AT_ONCE) + 1)]
+        return [each for each in made if each is not None]
 
     # --- instead of what was meant ---------------------------------------------------------
 
@@ -94,13 +102,13 @@ class FalseWitness:
             return join_head(saying.head, saying.body[:at] + bit + saying.body[at + 1 :])
         return join_head(saying.head, codec.pack(changed(value, self.rng.randrange)))
 
-    def _own_word(self, saying: Saying) -> bytes:
-        """A statement of its own in it, changed and truly signed again; else some field."""
+    def _own_word(self, saying: Saying) -> bytes | None:
+        """A statement of its own in it, changed and truly signed again; None without one."""
         for statement, rebuild in _places(saying.body):
             kind = self._kind_of(statement)
             if kind:
                 return join_head(saying.head, rebuild(self._another(kind, statement)))
-        return self._one_field(saying)
+        return None
 
     def _again(self, saying: Saying) -> bytes:
         """What was said earlier, by itself or by others, to somebody: mostly of its sort."""
@@ -111,7 +119,7 @@ class FalseWitness:
         ]
         same = [each for each in alike if each.method == saying.method]
         old = self.rng.choice(same or alike or [saying])
-        return join_head(saying.head, old.body) if self.rng.random() < 0.5 else old.data  # noqa: PLR2004  # as likely as not
+        return join_head(saying.head, old.body) if self.rng.random() < _HALF else old.data
 
     def _other_head(self, saying: Saying) -> bytes:
         """The same body under a head that does not go with it."""

@@ -45,6 +45,7 @@ from meshp2p.simulation.invariants.statements import (
     SignsOnce,
     WrittenFirst,
 )
+from meshp2p.simulation.invariants.transcripts import Signed
 from meshp2p.simulation.invariants.versions import (
     NobodyRises,
     OneBody,
@@ -89,6 +90,7 @@ _ALL: Final[tuple[type[Invariant], ...]] = (
     OneWinner,
     EpochsRise,
     BestBid,
+    Signed,
     CurrentResult,
     OneRunPerToken,
     Awarded,
