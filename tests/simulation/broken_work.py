@@ -170,6 +170,8 @@ def _takes_a_result_of_nothing(scene: Scene) -> None:
 
 def _runs_twice_with_a_token(scene: Scene) -> None:
     job = attrs.evolve(_ran(scene, "charge"), token=1)
+    assert job.head is not None
+    job = attrs.evolve(job, head=attrs.evolve(job.head, key=_TASK.hex()))
     for node in (scene.alice, scene.carol):
         scene.begin(node, job)
 

@@ -1,4 +1,4 @@
-"""Work belongs to somebody: nobody else awards it, and nobody else is told what came of it."""
+"""A6 and whose work is whose: one run for a token; nobody else awards it, or is told of it."""
 
 from __future__ import annotations
 
@@ -36,10 +36,41 @@ class OwnerInvariant(Invariant):
         self.winners[task, award.epoch] = award.winner
 
 
+class OneRunPerToken(OwnerInvariant):
+    """A6: a fenced sink never applies a lower token after a higher; one token, one run.
+
+    Not judged are tasks of liars, who may give one token to as many as they like.
+    """
+
+    name = "A6"
+    promise = "A fencing token is held by one run of one member, so a sink can trust it."
+
+    def __init__(self, lookout: Lookout) -> None:
+        """No token was used."""
+        super().__init__(lookout)
+        self._runs: dict[tuple[str, int], str] = {}
+        self.world.on_running.append(self._handler_begins)
+
+    def _handler_begins(self, node: Node, job: Ran) -> None:
+        if not job.token or job.head is None or not self._is_of_the_honest(job):
+            return
+        slot = (job.head.key, job.token)
+        if slot in self._runs:
+            where = (self._runs[slot], node.name)
+            text = f"{job.method!r} ran twice with token {job.token}: on {' and '.join(where)}"
+            self.violate(text, *where)
+        self._runs[slot] = node.name
+
+    def _is_of_the_honest(self, job: Ran) -> bool:
+        """Whoever asks for it: the task's name says whose it is."""
+        owner = None if job.head is None else self.owners.get(bytes.fromhex(job.head.key))
+        return self.lookout.is_honest(job.caller if owner is None else owner)
+
+
 class Awarded(OwnerInvariant):
     """Awarded work is done for its owner alone: the owner has written that very award down.
 
-    Not judged is work for liars: they may award what they like, and say that they did not.
+    Not judged are tasks of liars: they may award them as they like, and say that they did not.
     """
 
     name = "awarded"
@@ -51,10 +82,13 @@ class Awarded(OwnerInvariant):
         self.world.on_running.append(self._handler_begins)
 
     def _handler_begins(self, node: Node, job: Ran) -> None:
-        honest = self.lookout.is_honest(node.id) and self.lookout.is_honest(job.caller)
-        if not job.token or job.head is None or not honest:
+        if not job.token or job.head is None or not self.lookout.is_honest(node.id):
             return
-        if self.winners.get((bytes.fromhex(job.head.key), job.token)) != node.id:
+        task = bytes.fromhex(job.head.key)
+        if not self.lookout.is_honest(self.owners.get(task, job.caller)):
+            return
+        asks = self.owners.get(task) == job.caller
+        if not asks or self.winners.get((task, job.token)) != node.id:
             owner = self.call(job.caller)
             text = f"{node.name} does {job.method!r} for {owner} with token {job.token}, "
             self.violate(f"{text}which {owner} did not award to it", node.name, owner)

@@ -171,29 +171,6 @@ class DeadlinesGoDown(Invariant):
             self.violate(text + f"whoever asked for it {max(above):.3f} s", node.name)
 
 
-class OneRunPerToken(Invariant):
-    """A6: a fenced sink never applies a lower token after a higher; one token, one run."""
-
-    name = "A6"
-    promise = "A fencing token is held by one run of one member, so a sink can trust it."
-
-    def __init__(self, lookout: Lookout) -> None:
-        """No token was used."""
-        super().__init__(lookout)
-        self._runs: dict[tuple[str, int], str] = {}
-        self.world.on_running.append(self._handler_begins)
-
-    def _handler_begins(self, node: Node, job: Ran) -> None:
-        if not job.token or job.head is None:
-            return
-        slot = (job.head.key, job.token)
-        if slot in self._runs:
-            where = (self._runs[slot], node.name)
-            text = f"{job.method!r} ran twice with token {job.token}: on {' and '.join(where)}"
-            self.violate(text, *where)
-        self._runs[slot] = node.name
-
-
 class CurrentResult(Invariant):
     """A3: <= 1 committed result, from the current epoch."""
 
