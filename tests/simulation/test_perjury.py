@@ -91,8 +91,8 @@ def test_the_same_seed_tells_the_same_lies() -> None:
 
 
 def test_a_vote_that_is_decided_among_liars_counts_what_was_signed() -> None:
-    """Forged ballots are rejected and counted as such; four honest ones of five decide."""
-    rejected, decided = 0, Counter[str]()
+    """Whatever the fifth elector hands in, the ballots of the other four decide."""
+    decided = Counter[str]()
     for seed in range(4):
         world, people, _ = mesh(seed)
         alice = people[0]
@@ -102,16 +102,13 @@ def test_a_vote_that_is_decided_among_liars_counts_what_was_signed() -> None:
         for vote in votes:
             assert isinstance(vote.value, VoteResult)
             decided[vote.value.choice] += 1
-        rejected += alice.engine.stats().get("ballots_rejected", 0)
     assert decided == {"yes": 60}
 
 
 def test_a_call_to_a_liar_ends_in_time_with_an_answer_or_an_error_that_users_know() -> None:
     """Noise, silence and statuses that do not fit are told as what they are, never as a bug."""
     told: Counter[str] = Counter()
-    world, (alice, *_, erin), _ = mesh(3)
-    target = f"@{erin.name}"
-    del target
+    world, (alice, *_), _ = mesh(3)
     calls = []
     with world.inject(Perjure("erin", 1.0)):
         for number in range(80):
