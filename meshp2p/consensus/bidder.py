@@ -239,6 +239,8 @@ class Bidder:
         if offer is None or offer.bid is None or offer.bid.hash != award.bid:
             raise WireError("this node has no such bid")
         announcement = offer.announcement
+        if award.owner != announcement.owner:  # whoever once won a task knows enough to try
+            raise WireError("the work was offered by somebody else")
         terms = (announcement.task_id, announcement.spec_hash, offer.bid.terms.price)
         if (award.task_id, award.spec_hash, award.price) != terms:
             raise WireError("the award differs from what was offered")

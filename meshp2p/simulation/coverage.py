@@ -40,6 +40,7 @@ FAULTS: Final = (
     "byzantine.stale",
     "byzantine.replay",
     "byzantine.equivocate",
+    "byzantine.perjure",
     "byzantine.flood",
     "byzantine.spoof",
 )

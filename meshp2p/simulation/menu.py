@@ -18,6 +18,7 @@ from meshp2p.simulation.faults import Fault
 from meshp2p.simulation.faults.fault import EVERYWHERE, paths
 from meshp2p.simulation.latency import AnyLatency, Exponential, LogNormal, Uniform
 from meshp2p.simulation.packets import Link
+from meshp2p.simulation.perjurer import Perjure
 from meshp2p.simulation.routes import NatKind
 
 Names: TypeAlias = tuple[str, ...]
@@ -258,9 +259,16 @@ MENU: Final[Mapping[str, Entry]] = MappingProxyType(
         "equivocate": Entry(
             lambda rng, names: faults.Equivocate(_liar(rng, names)), (1.0, 6.0), least=4
         ),
+        "perjure": Entry(
+            lambda rng, names: Perjure(_liar(rng, names), rng.choice([0.2, 0.5, 0.9])),
+            (2.0, 10.0),
+            least=4,
+            stays=0.5,
+            often=3.0,
+        ),
     }
 )
 """By name: what a swarm may serve."""
 
-LIES: Final = (*faults.LIES, Accuse)
+LIES: Final = (*faults.LIES, Accuse, Perjure)
 """Faults of members that must have been started as liars."""

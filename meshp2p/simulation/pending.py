@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 
 from meshp2p.consensus import AwardData, AwardResult
 from meshp2p.events import CallFinished
 from meshp2p.ids import Seconds
-from meshp2p.wire import codec
+from meshp2p.node.verbs import read_result
 
 
 class NotYetError(Exception):
@@ -45,7 +47,7 @@ class Pending:
 
         Raises:
             NotYetError: It has not ended.
-            MeshError: What a user would have had raised.
+            MeshError: What a user would have had raised; ResultError for an answer that is none.
         """
         if self._finished is None:
             raise NotYetError("nothing was answered yet")
@@ -55,7 +57,7 @@ class Pending:
         if isinstance(value, AwardResult):
             value = value.body
         if isinstance(value, bytes):
-            return codec.unpack_untrusted(value) if value else None
+            return read_result(value, Any)
         return value
 
     @property

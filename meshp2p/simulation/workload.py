@@ -9,7 +9,7 @@ from typing import Final, Literal, TypeAlias
 import attrs
 
 from meshp2p.consensus import AwardData, Bid, Offer, VoteResult
-from meshp2p.errors import MeshError
+from meshp2p.errors import MeshError, ResultError
 from meshp2p.ids import Seconds
 from meshp2p.simulation.handlers import Agent, Bidder, Handler, Onward
 from meshp2p.simulation.nodes import Node
@@ -140,6 +140,14 @@ def _is_busy(node: Node) -> bool:
     return bool(stats["calls_open"] or stats["handlers_running"])
 
 
+def _answer_of(pending: Pending) -> object:
+    """What the user gets; an answer that is none is raised as what it is, in words we know."""
+    try:
+        return pending.result
+    except ResultError as error:
+        return error
+
+
 @attrs.define(eq=False)
 class Workload:
     """Runs errands in a world, and knows afterwards what must have become of them.
@@ -259,9 +267,10 @@ class Workload:
         world.require(pending.is_done, "a call never ended", name="ends once", nodes=who)
         if pending.error is None:
             world.coverage["work.answered"] += 1
+            answer = _answer_of(pending)
             # What a liar answers is its own affair.
-            right = expected is None or pending.result == expected or bool(world.byzantine)
-            text = f"{pending.result!r} instead of {expected!r}"
+            right = expected is None or answer == expected or bool(world.byzantine)
+            text = f"{answer!r} instead of {expected!r}"
             world.require(right, text, name="right answer", nodes=who)
         else:
             world.coverage["work.failed"] += 1

@@ -8,7 +8,7 @@ from random import Random
 import attrs
 
 from meshp2p.consensus import AwardData, AwardResult
-from meshp2p.consensus.award import AWARD, AwardNote
+from meshp2p.consensus.award import AWARD, RESULT, AwardNote, ResultNote
 from meshp2p.consensus.ballot import BALLOT, CastBallot
 from meshp2p.consensus.certificate import Certificate
 from meshp2p.consensus.envelope import FORMAT, HASH_BYTES
@@ -24,7 +24,9 @@ from meshp2p.simulation import Node
 from meshp2p.simulation.cheap import CheapCrypto
 from meshp2p.simulation.handlers import Ran
 from meshp2p.simulation.invariants import inside, look_at_rest
+from meshp2p.transport import frame
 from meshp2p.wire import codec
+from meshp2p.wire.messages import ResponseHead, join_head
 from tests.simulation.scene import Scene
 
 _TASK = bytes(range(HASH_BYTES))
@@ -103,6 +105,17 @@ def _leaves_a_bid_out(scene: Scene) -> None:
     scene.announce(scene.alice, CallFinished(pending.number, told))
 
 
+def _forges_an_acceptance(scene: Scene) -> None:
+    pending = scene.world.auction(scene.alice, "add", 1, 2)
+    scene.world.run_for(1.0)
+    assert isinstance(pending.value, AwardData)
+    acceptance = pending.value.transcript.acceptance[:-1] + b"?"
+    forged = attrs.evolve(pending.value.transcript, acceptance=acceptance)
+    scene.announce(
+        scene.alice, CallFinished(pending.number, attrs.evolve(pending.value, transcript=forged))
+    )
+
+
 def _write_award(scene: Scene, epoch: int) -> None:
     row = codec.pack([FORMAT, 1, epoch, _award(scene, scene.alice, epoch)])
     scene.ask_for(scene.bob, Persist(1, (Record(AWARDS, _TASK, row),)))
@@ -111,6 +124,33 @@ def _write_award(scene: Scene, epoch: int) -> None:
 def _counts_down(scene: Scene) -> None:
     for epoch in (2, 1):
         _write_award(scene, epoch)
+
+
+def _works_for_nobody(scene: Scene) -> None:
+    job = _ran(scene, "charge")
+    assert job.head is not None
+    _write_award(scene, 1)
+    head = attrs.evolve(job.head, key=_TASK.hex())
+    scene.begin(scene.alice, attrs.evolve(job, token=1, head=head))  # as bob has awarded
+    scene.begin(scene.carol, attrs.evolve(job, token=1, head=head))
+
+
+def _tells_a_stranger(scene: Scene) -> None:
+    _write_award(scene, 1)
+    scene.world.byzantine.add("carol")
+    _tell_result(scene, scene.bob)
+    _tell_result(scene, scene.carol)
+
+
+def _tell_result(scene: Scene, reader: Node) -> None:
+    """As if alice, who did bob's work, had answered a claim."""
+    identity = scene.alice.identity
+    note = ResultNote(task_id=_TASK, epoch=1, worker=scene.alice.id, status=0, result=_TASK)
+    keys = (identity.node_private, RESULT, identity.keys.group_id)
+    answer = codec.pack([sign_statement(CheapCrypto(), *keys, note.to_fields()), b""])
+    data = join_head(ResponseHead(0, started=True).packed(), codec.pack([0, answer]))
+    for told in scene.watched[0].lookout.ears.on_read:
+        told(reader.id, scene.alice.id, frame.pack(frame.DATA | frame.END, 1, data))
 
 
 # --- work -------------------------------------------------------------------------------------
@@ -130,6 +170,8 @@ def _takes_a_result_of_nothing(scene: Scene) -> None:
 
 def _runs_twice_with_a_token(scene: Scene) -> None:
     job = attrs.evolve(_ran(scene, "charge"), token=1)
+    assert job.head is not None
+    job = attrs.evolve(job, head=attrs.evolve(job.head, key=_TASK.hex()))
     for node in (scene.alice, scene.carol):
         scene.begin(node, job)
 
@@ -223,6 +265,9 @@ BROKEN_WORK: list[tuple[str, Callable[[Scene], None]]] = [
     ("A0", _awards_the_worst),
     ("A0", _shows_bids_in_another_order),
     ("A0", _leaves_a_bid_out),
+    ("A9", _forges_an_acceptance),
+    ("awarded", _works_for_nobody),
+    ("owed", _tells_a_stranger),
     ("A1", _awards_twice),
     ("A2", _counts_down),
     ("A3", _takes_a_result_of_nothing),

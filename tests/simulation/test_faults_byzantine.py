@@ -22,6 +22,7 @@ from meshp2p.simulation.faults import (
 from meshp2p.simulation.invariants import watch_all
 from meshp2p.simulation.latency import Uniform
 from meshp2p.simulation.liars import Liar
+from meshp2p.simulation.perjurer import Perjure
 from meshp2p.wire import limits
 
 PEOPLE = ("alice", "bob", "carol", "dave", "erin")
@@ -149,5 +150,6 @@ def test_only_who_was_started_as_a_liar_can_be_made_to_lie() -> None:
     """The error says how."""
     world = World()
     world.start("alice")
-    with pytest.raises(UsageError, match=r"crypto=Liar\(world.crypto\)"):
-        world.inject(Forge("alice", 0.5))
+    for fault in (Forge("alice", 0.5), Perjure("alice", 0.5)):
+        with pytest.raises(UsageError, match=r"crypto=Liar\(world.crypto\)"):
+            world.inject(fault)

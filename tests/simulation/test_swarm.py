@@ -19,6 +19,7 @@ from meshp2p.simulation.faults import Loss, Schedule, Timed
 from meshp2p.simulation.happening import Violation
 from meshp2p.simulation.menu import MENU
 from meshp2p.simulation.outsiders import Outsider
+from meshp2p.simulation.perjurer import Perjure
 from meshp2p.simulation.shrink import shrink
 from meshp2p.simulation.swarm import NAMES, Outcome, Plan, draw_plan, run_plan, run_seed
 from meshp2p.simulation.workload import LONGEST, Errand, Workload
@@ -167,6 +168,7 @@ def test_a_plan_prints_as_the_code_that_makes_it() -> None:
         **vars(faults),
         **vars(latency),
         "Accuse": Accuse,
+        "Perjure": Perjure,
         "Outsider": Outsider,
         "Plan": Plan,
         "Schedule": Schedule,

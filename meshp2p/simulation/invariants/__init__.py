@@ -36,6 +36,7 @@ from meshp2p.simulation.invariants.laws import (
 )
 from meshp2p.simulation.invariants.lookout import Lookout
 from meshp2p.simulation.invariants.outsiders import GuestsOnlyLook, NamespacesApart
+from meshp2p.simulation.invariants.owners import Awarded, OneRunPerToken, Owed
 from meshp2p.simulation.invariants.packets import GoodDatagrams, Reflects
 from meshp2p.simulation.invariants.rest import CallsWork, ViewsAgree
 from meshp2p.simulation.invariants.statements import (
@@ -44,6 +45,7 @@ from meshp2p.simulation.invariants.statements import (
     SignsOnce,
     WrittenFirst,
 )
+from meshp2p.simulation.invariants.transcripts import Signed
 from meshp2p.simulation.invariants.versions import (
     NobodyRises,
     OneBody,
@@ -60,7 +62,6 @@ from meshp2p.simulation.invariants.work import (
     EndsOnce,
     HonestDoubt,
     OncePerKey,
-    OneRunPerToken,
 )
 from meshp2p.simulation.world import World
 
@@ -88,8 +89,11 @@ _ALL: Final[tuple[type[Invariant], ...]] = (
     OneWinner,
     EpochsRise,
     BestBid,
+    Signed,
     CurrentResult,
     OneRunPerToken,
+    Awarded,
+    Owed,
     OneOutcome,
     Recounts,
     Verifies,

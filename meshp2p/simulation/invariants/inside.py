@@ -83,6 +83,15 @@ def open_votes_of(engine: Engine) -> Iterator[tuple[int, Seconds]]:
         yield vote.number, vote.closes_at
 
 
+def peer_sealed_for(engine: Engine, key: bytes) -> NodeId | None:
+    """Who can open what it seals with this key, on a stream; None if nobody is known."""
+    for link in engine._links._board:
+        sealer = None if link.connection is None else link.connection._sealer
+        if sealer is not None and sealer._key == key:
+            return link.peer
+    return None
+
+
 def sizes_of(engine: Engine) -> list[Size]:
     """What strangers and members can make it hold."""
     serving = engine._serving

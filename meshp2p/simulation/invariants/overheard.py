@@ -26,13 +26,20 @@ OnOpened: TypeAlias = Callable[[NodeId, bytes | None], None]
 """Told who opened something that was sealed for it, and what that was bound to."""
 OnSealed: TypeAlias = Callable[[NodeId, bytes, bytes], None]
 """Told who is about to send a datagram, its header, and the text in it."""
+OnRead: TypeAlias = Callable[[NodeId, NodeId, bytes], None]
+"""Told who opened a record of a stream, who had sealed it, and the text in it."""
 
 
 @attrs.define(eq=False)
 class Box:
-    """All uses of one key, in whatever object."""
+    """All uses of one key, in whatever object.
+
+    Args:
+        sealer: Whoever used it last to seal.
+    """
 
     key: bytes
+    sealer: NodeId | None = None
     sealed: dict[bytes, int] = attrs.field(factory=dict)
     opened: set[bytes] = attrs.field(factory=set)
 
@@ -45,11 +52,12 @@ class Ears:
     on_misuse: list[OnMisuse] = attrs.field(factory=list)
     on_opened: list[OnOpened] = attrs.field(factory=list)
     on_sealed: list[OnSealed] = attrs.field(factory=list)
+    on_read: list[OnRead] = attrs.field(factory=list)
     boxes: dict[bytes, Box] = attrs.field(factory=dict)
 
     def hear_ciphers(self) -> bool:
         """Whether anybody wants to know of sealing and opening."""
-        return bool(self.on_misuse or self.on_opened or self.on_sealed)
+        return bool(self.on_misuse or self.on_opened or self.on_sealed or self.on_read)
 
 
 class _WatchedAead:
@@ -63,9 +71,11 @@ class _WatchedAead:
         self._sealed = box.sealed
         self._opened = box.opened
         self._key = box.key
+        self._box = box
 
     def seal(self, nonce: bytes, plaintext: bytes, aad: bytes | None) -> bytes:
         """See `Aead.seal`."""
+        self._box.sealer = self._owner
         said = hash((plaintext, aad))
         if self._sealed.setdefault(nonce, said) != said:
             self._misuse(f"sealed two texts with key {self._key[:_KEY_SHOWN].hex()}, one nonce")
@@ -84,6 +94,9 @@ class _WatchedAead:
         if nonce in self._opened:
             self._misuse(f"opened one packet twice, key {self._key[:_KEY_SHOWN].hex()}")
         self._opened.add(nonce)
+        if aad is None and self._box.sealer is not None:
+            for heard in self._ears.on_read:
+                heard(self._owner, self._box.sealer, plaintext)
         return plaintext
 
     def _misuse(self, how: str) -> None:

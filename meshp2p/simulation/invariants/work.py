@@ -34,7 +34,10 @@ _Life: TypeAlias = tuple[str, int]
 
 
 class AtMostOnce(Invariant):
-    """A call runs at most once, unless its capability says that twice does no harm."""
+    """A call runs at most once, unless its capability says that twice does no harm.
+
+    Not judged are calls of liars, who may ask as often as they like.
+    """
 
     name = "at-most-once"
     promise = "Nothing that may not run twice ever runs twice, whatever is lost or repeated."
@@ -48,6 +51,8 @@ class AtMostOnce(Invariant):
     def _handler_begins(self, node: Node, job: Ran) -> None:
         handler = node.agent.handlers.get(job.method)
         if handler is None or handler.idempotent or job.token or not job.call_id:
+            return
+        if not self.lookout.is_honest(job.caller):
             return
         where = self._begun[job.call_id]
         where.append(node.name)
@@ -105,7 +110,10 @@ class OncePerKey(Invariant):
 
 
 class HonestDoubt(Invariant):
-    """Errors: `maybe_executed` is False only if nothing was begun for this call."""
+    """Errors: `maybe_executed` is False only if nothing was begun for this call.
+
+    Not judged are calls that began at a liar: that they did not is its word, not the caller's.
+    """
 
     name = "doubt"
     promise = "An error that says that a call did not run is right: it is safe to try again."
@@ -122,6 +130,8 @@ class HonestDoubt(Invariant):
         asks_itself = job.token or job.method.startswith("?")  # of auctions and votes: no call
         if caller is None or not caller.is_running or asks_itself:
             return
+        if not self.lookout.is_honest(node.id):
+            return
         for request in inside.open_requests_of(caller.engine):
             if request.head.call_id == job.call_id:
                 self._ran[caller.name, caller.life, request.number] = node.name
@@ -134,7 +144,10 @@ class HonestDoubt(Invariant):
 
 
 class DeadlinesGoDown(Invariant):
-    """Deadlines cross the wire: a call made by a handler ends no later than its cause."""
+    """Deadlines cross the wire: a call made by a handler ends no later than its cause.
+
+    Not judged is how much time a liar says is left of its own calls; what they lead to is.
+    """
 
     name = "deadline"
     promise = "Nobody works for a caller that has given up: time left is handed down."
@@ -152,32 +165,10 @@ class DeadlinesGoDown(Invariant):
         trace, left = head.traceparent[_TRACE], job.deadline - job.began
         self._left[trace, head.hops].append(left)
         above = self._left.get((trace, head.hops - 1))
-        if above and left > max(above) + _ROUNDING:
+        honest = self.lookout.is_honest(job.caller)
+        if above and honest and left > max(above) + _ROUNDING:
             text = f"{job.method!r} on {node.name} has {left:.3f} s left, "
             self.violate(text + f"whoever asked for it {max(above):.3f} s", node.name)
-
-
-class OneRunPerToken(Invariant):
-    """A6: a fenced sink never applies a lower token after a higher; one token, one run."""
-
-    name = "A6"
-    promise = "A fencing token is held by one run of one member, so a sink can trust it."
-
-    def __init__(self, lookout: Lookout) -> None:
-        """No token was used."""
-        super().__init__(lookout)
-        self._runs: dict[tuple[str, int], str] = {}
-        self.world.on_running.append(self._handler_begins)
-
-    def _handler_begins(self, node: Node, job: Ran) -> None:
-        if not job.token or job.head is None:
-            return
-        slot = (job.head.key, job.token)
-        if slot in self._runs:
-            where = (self._runs[slot], node.name)
-            text = f"{job.method!r} ran twice with token {job.token}: on {' and '.join(where)}"
-            self.violate(text, *where)
-        self._runs[slot] = node.name
 
 
 class CurrentResult(Invariant):

@@ -478,6 +478,15 @@ def test_an_award_by_somebody_else_is_declined() -> None:
     assert "not signed" in refusal(deal.bob.ask(AWARDED, in_alices_name, peer=CAROL))
 
 
+def test_an_award_of_work_that_somebody_else_offered_is_declined() -> None:
+    """Carol, who knows alice's offer and its arguments, signs an award of it as her own work."""
+    deal = Deal()
+    as_her_own = deal.forged_award(signer=CAROL, owner=CAROL.node_id)
+    assert "offered by somebody else" in refusal(deal.bob.ask(AWARDED, as_her_own, peer=CAROL))
+    taken = deal.bob.persisted(deal.bob.ask(AWARDED, deal.award.body))  # alice's still counts
+    assert Run in [type(output) for output in taken]
+
+
 def test_an_award_without_a_bid_is_declined() -> None:
     """After a restart bids are forgotten: they promised nothing."""
     deal = Deal()
