@@ -47,6 +47,7 @@ MEMBERSHIP: Final[Mapping[str, str]] = MappingProxyType(
         "deaths_unchecked": "members buried on the word of several, since too many were dead",
         "amnesties": "times that this node stood still, and so accused nobody",
         "digests": "times that this node compared its view with a member's, by 1,024 bytes",
+        "sessions_rekeyed": "times that a member's datagrams got new keys in place of old ones",
         "leases": "version lines that were taken only because they last longer",
         "syncs": "full lists received",
         "syncs_answered": "full lists given",

@@ -108,6 +108,7 @@ class Survey:
             "waits_open": len(self._watching.waits.open),
             "handlers_running": self._serving.load,
             "handshakes_unanswered": self._endpoint.unreachable,
+            "sessions_rekeyed": self._endpoint.rekeyed,
         }
 
     def named(self, text: str) -> list[Member]:

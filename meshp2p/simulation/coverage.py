@@ -52,6 +52,7 @@ Where kinds of it differ, each is counted for itself after a dot, and all of the
 WORK: Final = (
     "work.answered",
     "work.failed",
+    "work.given_up",
     "work.awards",
     "work.successors",
     "work.votes_decided",
@@ -59,5 +60,15 @@ WORK: Final = (
 )
 """What came of the agents' errands."""
 
-MUST_HAPPEN: Final = FAULTS + WORK
+SELDOM: Final = ("rekey.datagram", "rekey.stream", "renewal")
+"""What nodes do once in an hour or so, for which some meshes are in a hurry: datagrams that got
+new keys, next keys of connections (each end counts), and leases that were taken."""
+
+LIMITS: Final = ("overloaded",)
+"""Calls that found no room, for which some meshes have little."""
+
+COVERED: Final = FAULTS + SELDOM + LIMITS
+"""What happens too rarely shows too little."""
+
+MUST_HAPPEN: Final = COVERED + WORK
 """None may stay at zero over a campaign: what never happened was never tested."""

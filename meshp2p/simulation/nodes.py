@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 _WALL_CLOCK_EVERY: Final[Seconds] = 10.0
 """As the driver does."""
+_COUNTED: Final = {"rekey.datagram": "sessions_rekeyed", "renewal": "leases"}
+"""What of its engines' statistics counts as coverage, by the name there."""
 _RENEW_LOOK: Final[Seconds] = 60.0
 """How often the shell looks whether the credential should be renewed."""
 
@@ -154,6 +157,12 @@ class Node(Sight):
         """Those that were told to stop."""
         return self.jobs.cancelled
 
+    @property
+    def counted(self) -> Counter[str]:
+        """What the engine of a running node has counted so far, as coverage names it."""
+        stats = self.engine.stats()
+        return Counter({name: stats[figure] for name, figure in _COUNTED.items()})
+
     # --- life ------------------------------------------------------------------
 
     def start(self) -> None:
@@ -210,6 +219,7 @@ class Node(Sight):
 
     def _end(self) -> None:
         process = self.process
+        self._world.coverage.update(self.counted)
         process.end()
         ends = list(process.streams.values())
         process.streams.clear()

@@ -13,7 +13,6 @@ printed as a swarm's is. Beside the script's own claim every invariant is watche
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from random import Random
@@ -176,7 +175,7 @@ def _play(
         seed=plan.seed,
         plan=plan,
         violation=violation,
-        coverage=Counter(world.coverage),
+        coverage=world.covered,
         simulated_seconds=world.elapsed,
         events=world.events,
         trace_hash=world.trace,

@@ -38,6 +38,7 @@ from meshp2p.simulation.faults import (
     Stall,
 )
 from meshp2p.simulation.happening import Violation
+from meshp2p.simulation.haste import hurry
 from meshp2p.simulation.invariants import look_at_rest, watch_all
 from meshp2p.simulation.invariants.rest import ViewsAgree
 from meshp2p.simulation.liars import Liar
@@ -65,6 +66,12 @@ _TOGETHER: Final = 0.7
 """Share of meshes whose nodes all start at the same moment."""
 _CHARGED: Final = 0.2
 """Share of meshes whose nodes need time for their work."""
+_CRAMPED: Final = 0.15
+"""Share of meshes whose nodes have room for very few calls."""
+_ROOM: Final = 2
+"""Handlers at once there, and calls that wait."""
+_HURRIED: Final = 0.15
+"""Share of meshes in which what takes hours takes seconds."""
 _FOUNDERLESS: Final = 0.15
 """Share of meshes that lose the one node which all were told of, for ever."""
 _JOINED: Final[Seconds] = 2.0
@@ -82,6 +89,8 @@ class Plan:
         hostile: Length of the hostile phase.
         rate: Errands of agents per second.
         charged: Whether work takes CPU time.
+        hurried: Whether keys and leases live for seconds, not hours; see `haste`.
+        cramped: Whether nodes have room for so few calls that they refuse some.
         schedule: Faults; those without an end end with the calm.
         outsiders: Who comes and is no member.
     """
@@ -95,8 +104,20 @@ class Plan:
     hostile: Seconds
     rate: float
     charged: bool = False
+    hurried: bool = False
+    cramped: bool = False
     schedule: Schedule
     outsiders: tuple[Outsider, ...] = ()
+
+    @property
+    def config(self) -> Config:
+        """Of all its nodes."""
+        config = for_profile(self.profile)
+        if self.hurried:
+            config = hurry(config)
+        if self.cramped:
+            config = attrs.evolve(config, handler_slots=_ROOM, handler_queue=_ROOM)
+        return config
 
     @property
     def liars(self) -> frozenset[str]:
@@ -164,6 +185,8 @@ def draw_plan(seed: int) -> Plan:
         hostile=hostile,
         rate=rng.choice([1.0, 3.0, 8.0]),
         charged=rng.random() < _CHARGED,
+        hurried=Random(f"haste {seed}").random() < _HURRIED,
+        cramped=Random(f"room {seed}").random() < _CRAMPED,
         schedule=schedule,
         outsiders=draw_outsiders(seed, max(starts), hostile),
     )
@@ -223,7 +246,7 @@ def run_plan(
         seed=plan.seed,
         plan=plan,
         violation=violation,
-        coverage=world.coverage,
+        coverage=world.covered,
         simulated_seconds=world.elapsed,
         events=world.events,
         trace_hash=world.trace,
@@ -238,10 +261,10 @@ def world_of(
     *,
     config: Config | None = None,
 ) -> World:
-    """The plan's world, in which nothing has happened yet; `config` replaces its profile."""
+    """The plan's world, in which nothing has happened yet; `config` replaces its own."""
     world = World(
         plan.seed,
-        config or for_profile(plan.profile),
+        config or plan.config,
         conditions=plan.conditions,
         charges=Charges() if plan.charged else None,
         make_engine=make_engine,

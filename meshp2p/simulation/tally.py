@@ -10,7 +10,7 @@ from typing import Any, Final
 import attrs
 
 from meshp2p.ids import Seconds
-from meshp2p.simulation.coverage import FAULTS
+from meshp2p.simulation.coverage import COVERED
 from meshp2p.simulation.report import Finding, Report
 
 _SECONDS_PER_HOUR: Final = 3_600
@@ -57,8 +57,8 @@ class Tally:
         return self.node_seconds / _SECONDS_PER_HOUR
 
     def idle(self, least: int) -> list[str]:
-        """Faults that happened less often than that."""
-        return [kind for kind in FAULTS if self.coverage[kind] < least]
+        """What happened less often than that."""
+        return [kind for kind in COVERED if self.coverage[kind] < least]
 
     def measured(self) -> Mapping[str, tuple[float, float]]:
         """Median and maximum of each figure."""

@@ -9,7 +9,7 @@ from typing import Final, Literal, TypeAlias
 import attrs
 
 from meshp2p.consensus import AwardData, Bid, Offer, VoteResult
-from meshp2p.errors import MeshError, ResultError
+from meshp2p.errors import MeshError, Overloaded, ResultError
 from meshp2p.ids import Seconds
 from meshp2p.simulation.handlers import Agent, Bidder, Handler, Onward
 from meshp2p.simulation.nodes import Node
@@ -29,6 +29,8 @@ _BUDGETS: Final = (0, 0, 0, 7)
 _AUCTION: Final[Seconds] = 6.0
 _VOTE: Final[Seconds] = 2.0
 _CANCELLED: Final = 0.05
+_SECOND_THOUGHTS: Final[tuple[Seconds, ...]] = (0.0, 0.01, 0.1, 0.5)
+"""After so long, by its number, a call is given up that is: at once, or while somebody works."""
 _PATIENCE: Final[tuple[Seconds, ...]] = (0.2, 5.0)
 LONGEST: Final[Seconds] = 8.0
 """After so long whatever was begun has ended, one way or the other."""
@@ -46,7 +48,7 @@ class Errand:
         number: What it is about.
         key: Of a call that must run once; empty for others.
         timeout: Of a call.
-        cancelled: Whether a call is given up at once.
+        cancelled: Whether a call is given up, unless it ends within `_SECOND_THOUGHTS`.
     """
 
     at: Seconds
@@ -217,12 +219,21 @@ class Workload:
     def _keep(
         self, node: Node, errand: Errand, pending: Pending, expected: object
     ) -> Pending | None:
-        """Look at the answer when all is over; None if it was given up at once."""
+        """Look at the answer when all is over; None if it is given up."""
         if errand.cancelled:
-            node.cancel(pending)
+            wait = _SECOND_THOUGHTS[errand.number % len(_SECOND_THOUGHTS)]
+            if wait:
+                self.world.after(wait, self._give_up, node, node.life, pending)
+            else:
+                node.cancel(pending)
             return None
         self._asked.append((node, node.life, pending, expected))
         return pending
+
+    def _give_up(self, node: Node, life: int, pending: Pending) -> None:
+        if node.life == life and not pending.is_done:
+            self.world.coverage["work.given_up"] += 1
+            node.cancel(pending)
 
     # --- the end -------------------------------------------------------------------
 
@@ -274,5 +285,6 @@ class Workload:
             world.require(right, text, name="right answer", nodes=who)
         else:
             world.coverage["work.failed"] += 1
+            world.coverage["overloaded"] += isinstance(pending.error, Overloaded)
             known = isinstance(pending.error, MeshError)
             world.require(known, f"a call ended with {pending.error!r}", nodes=who)

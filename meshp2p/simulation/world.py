@@ -11,7 +11,7 @@ The same seed and the same verbs give the same run, bit for bit, in every proces
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -163,6 +163,11 @@ class World(Troubles):
     def _next_host(self) -> Address:
         number = len(self._by_address) + 1
         return Address(f"10.0.{number >> 8}.{number & 255}", PORT)
+
+    @property
+    def covered(self) -> Counter[str]:
+        """`coverage`, and what those who run now have counted."""
+        return sum((node.counted for node in self.running), Counter(self.coverage))
 
     # --- life and death ----------------------------------------------------------
 

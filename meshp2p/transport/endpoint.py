@@ -73,6 +73,7 @@ class Endpoint:
         self.rekey_after: Seconds = config.rekey_after
         self.dropped = 0
         self.unreachable = 0
+        self.rekeyed = 0
 
     def outputs(self) -> list[tuple[Path, NodeId | None, bytes]]:
         """Drain (path, peer, datagram). The peer is known whenever the path is `Via`."""
@@ -310,6 +311,7 @@ class Endpoint:
     def _established(self, session: Session, path: Path) -> None:
         """Send what waited; an empty datagram confirms the keys where nothing did."""
         self._drop_attempt(self._attempt_of.get(session.peer_id))
+        self.rekeyed += self._sessions.replaces(session, self.rekey_after)
         for plaintext in self._waiting.pop(session.peer_id, None) or [b""]:
             sealed = session.seal(plaintext, self._ciphers)
             self._outbox.append((path, session.peer_id, sealed))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final
 
-from meshp2p.ids import NodeId
+from meshp2p.ids import NodeId, Seconds
 from meshp2p.transport.session import Session
 from meshp2p.wire import limits
 
@@ -53,6 +53,13 @@ class Sessions:
     def answered(self, peer: NodeId, origin: bytes) -> Session | None:
         """The session that an earlier copy of the same INIT made."""
         return next((s for s in self._of_peer.get(peer, ()) if s.origin == origin), None)
+
+    def replaces(self, session: Session, age: Seconds) -> bool:
+        """Whether the peer has another one in use, made more than `age` seconds earlier."""
+        made = session.created_at
+        return any(
+            s.confirmed and made - s.created_at > age for s in self._of_peer[session.peer_id]
+        )
 
     def oldest_unconfirmed(self) -> Session | None:
         """The next to be given up."""

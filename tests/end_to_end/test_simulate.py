@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import pytest
 
-from meshp2p.simulation.coverage import FAULTS
+from meshp2p.simulation.coverage import COVERED
 from tests.docs.pages import chapters, fits
 from tests.end_to_end.shell import REPOSITORY, Ended, Shell, children, eventually, is_gone
 
@@ -113,7 +113,7 @@ def test_json_is_one_object_with_all_figures(shell: Shell, write: Write) -> None
     assert facts["simulated_seconds"] >= 9.0
     assert facts["node_hours"] == pytest.approx(3 * facts["simulated_seconds"] / 3_600, abs=1e-3)
     assert not {"crash", "stall", "loss"} & set(facts["too_rare"])
-    assert {"nat", "skew"} <= set(facts["too_rare"]) <= set(FAULTS)
+    assert {"nat", "skew"} <= set(facts["too_rare"]) <= set(COVERED)
 
 
 def test_what_a_scenario_prints_does_not_spoil_the_object(shell: Shell, write: Write) -> None:

@@ -16,11 +16,11 @@ from meshp2p.consensus.envelope import sign as sign_statement
 from meshp2p.consensus.epochs import AWARDS
 from meshp2p.consensus.scoring import rank
 from meshp2p.effects import Invoke, Persist, Record
-from meshp2p.errors import DeadlineExceeded
+from meshp2p.errors import DeadlineExceeded, NoBids, PeerLost
 from meshp2p.events import CallFinished
 from meshp2p.gossip.suspicion import Suspicion
 from meshp2p.messaging.requests import make_head
-from meshp2p.simulation import Node
+from meshp2p.simulation import Handler, Node
 from meshp2p.simulation.cheap import CheapCrypto
 from meshp2p.simulation.handlers import Ran
 from meshp2p.simulation.invariants import inside, look_at_rest
@@ -202,6 +202,39 @@ def _works_for_the_gone(scene: Scene) -> None:
     scene.begin(scene.carol, _ran(scene, "add", left=5.0, hops=2))
 
 
+def _lets_others_work_for_nothing(scene: Scene) -> None:
+    slow = {"slow": Handler(function=lambda n: n, takes=2.0)}
+    scene.world.join("dave", handlers=slow)
+    call = scene.alice.call("slow", 1)
+    scene.world.run_for(0.1)
+    scene.alice.engine._calls._errands.clear()  # noqa: SLF001  # it forgets whom it asked
+    scene.alice.cancel(call)
+    scene.world.run_for(0.1)
+
+
+def _gives_up_too_early(scene: Scene) -> None:
+    with scene.world.hold(scene.bob, scene.alice), scene.world.hold(scene.carol, scene.alice):
+        call = scene.alice.call("charge", 1)
+        scene.alice.feed(lambda _engine, _now: None)
+        error = PeerLost("bob", "nobody knows", maybe_executed=False)
+        scene.announce(scene.alice, CallFinished(call.number, error=error))
+
+
+def _forgets_who_bid(scene: Scene) -> None:
+    pending = scene.world.auction(scene.alice, "add", 1, 2)
+    with scene.world.hold(scene.bob, scene.alice):
+        scene.world.run_for(0.1)
+    error = NoBids("add", 3, 2)
+    scene.announce(scene.alice, CallFinished(pending.number, error=error))
+
+
+def _asks_one_of_two(scene: Scene) -> None:
+    pending = scene.world.auction(scene.alice, "add", 1, 2)
+    scene.world.run_for(0.6)
+    error = PeerLost("bob", "and nobody is left who bid", maybe_executed=True)
+    scene.announce(scene.alice, CallFinished(pending.number, error=error))
+
+
 def _ends_twice(scene: Scene) -> None:
     for _ in range(2):
         scene.announce(scene.alice, CallFinished(4711))
@@ -276,6 +309,10 @@ BROKEN_WORK: list[tuple[str, Callable[[Scene], None]]] = [
     ("once-per-key", _runs_a_key_twice),
     ("doubt", _denies_that_it_ran),
     ("deadline", _works_for_the_gone),
+    ("gives-up", _lets_others_work_for_nothing),
+    ("tries-on", _gives_up_too_early),
+    ("next-best", _forgets_who_bid),
+    ("next-best", _asks_one_of_two),
     ("takers", _chooses_one_that_drains),
     ("takers", _lists_one_that_drains),
     ("takers", _passes_over_one_that_takes_calls),

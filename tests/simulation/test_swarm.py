@@ -10,13 +10,16 @@ from typing import Any
 import attrs
 import pytest
 
+from meshp2p.config import for_profile, loopback
 from meshp2p.effects import Effect, Persist, SendDatagram
 from meshp2p.engine import Engine
 from meshp2p.ids import Address, Seconds
 from meshp2p.simulation import Agent, Handler, World, faults, latency, links
 from meshp2p.simulation.accuser import Accuse
+from meshp2p.simulation.coverage import SELDOM
 from meshp2p.simulation.faults import Loss, Schedule, Timed
 from meshp2p.simulation.happening import Violation
+from meshp2p.simulation.haste import hurry
 from meshp2p.simulation.menu import MENU
 from meshp2p.simulation.outsiders import Outsider
 from meshp2p.simulation.perjurer import Perjure
@@ -181,6 +184,18 @@ def test_a_plan_prints_as_the_code_that_makes_it() -> None:
         assert eval(repr(plan), names) == plan  # noqa: S307  # that is the promise
 
 
+def test_some_meshes_are_in_a_hurry_and_nothing_else_of_them_differs() -> None:
+    """Keys and leases of hours last for seconds, so that a run sees several of each."""
+    plans = [attrs.evolve(draw_plan(seed), cramped=False) for seed in range(1_000)]
+    assert 100 < sum(plan.hurried for plan in plans) < 200
+    for plan in plans[:50]:
+        quick, usual = (attrs.evolve(plan, hurried=hurried).config for hurried in (True, False))
+        assert usual == for_profile(plan.profile)
+        assert quick.rekey_after < usual.rekey_after
+        assert quick.line_validity + quick.clock_tolerance < plan.hostile + 3.0
+        assert quick.probe_interval == usual.probe_interval
+
+
 # --- running ---------------------------------------------------------------------------
 
 
@@ -191,6 +206,39 @@ def test_a_run_tells_what_came_of_it() -> None:
     assert outcome.simulated_seconds > outcome.plan.hostile
     assert outcome.events > 100
     assert outcome.coverage["work.answered"] > 0
+
+
+def test_a_mesh_with_little_room_refuses_calls_and_is_of_use_again_in_the_calm() -> None:
+    """Two run and two wait; whoever comes then is told so, and may ask again later."""
+    assert 100 < sum(draw_plan(seed).cramped for seed in range(1_000)) < 200
+    plans = [attrs.evolve(draw_plan(seed), cramped=True, rate=30.0) for seed in range(3)]
+    outcomes = [run_plan(plan) for plan in plans]
+    assert [outcome.violation for outcome in outcomes] == [None] * 3
+    assert sum(outcome.coverage["overloaded"] for outcome in outcomes) > 0
+
+
+def test_what_is_done_once_an_hour_happens_in_a_hurried_mesh() -> None:
+    """New keys of datagrams and streams, and leases: also what those had who are gone by then."""
+    usual = _plan_with(Timed(4.0, faults.Crash("alice"), inf))
+    quick = attrs.evolve(usual, hurried=True)
+    assert not set(SELDOM) & set(+run_plan(usual).coverage)
+    hurried = run_plan(quick)
+    assert hurried.violation is None
+    assert all(hurried.coverage[kind] > 0 for kind in SELDOM)
+
+
+def test_a_node_that_has_ended_leaves_what_it_has_counted() -> None:
+    """A crash does not undo that keys were changed."""
+    world = World(3, hurry(loopback()))
+    alice, bob = world.join("alice", "bob")
+    world.run_for(5.0)
+    before = world.covered
+    world.crash(alice)
+    world.crash(bob)
+    assert min(before["rekey.datagram"], before["renewal"]) > 0
+    assert {kind: before[kind] for kind in SELDOM} == {
+        kind: world.coverage[kind] for kind in SELDOM
+    }
 
 
 def test_a_run_ends_soon_after_its_last_errand() -> None:

@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Final
 
 from meshp2p.simulation.invariants import bounds
-from meshp2p.simulation.invariants.awards import BestBid
+from meshp2p.simulation.invariants.awards import BestBid, NextBest
 from meshp2p.simulation.invariants.choice import Takers
 from meshp2p.simulation.invariants.detection import (
     Amnesty,
@@ -25,6 +25,7 @@ from meshp2p.simulation.invariants.detection import (
     Refutes,
     SilenceIsNoticed,
 )
+from meshp2p.simulation.invariants.giving_up import GivesUp
 from meshp2p.simulation.invariants.invariant import Invariant
 from meshp2p.simulation.invariants.laws import (
     Bounded,
@@ -39,6 +40,7 @@ from meshp2p.simulation.invariants.outsiders import GuestsOnlyLook, NamespacesAp
 from meshp2p.simulation.invariants.owners import Awarded, OneRunPerToken, Owed
 from meshp2p.simulation.invariants.packets import GoodDatagrams, Reflects
 from meshp2p.simulation.invariants.rest import CallsWork, ViewsAgree
+from meshp2p.simulation.invariants.retries import TriesOn
 from meshp2p.simulation.invariants.statements import (
     EpochsRise,
     OneWinner,
@@ -90,6 +92,7 @@ _ALL: Final[tuple[type[Invariant], ...]] = (
     EpochsRise,
     BestBid,
     Signed,
+    NextBest,
     CurrentResult,
     OneRunPerToken,
     Awarded,
@@ -101,6 +104,8 @@ _ALL: Final[tuple[type[Invariant], ...]] = (
     OncePerKey,
     HonestDoubt,
     DeadlinesGoDown,
+    GivesUp,
+    TriesOn,
     EndsOnce,
     GuestsOnlyLook,
     NamespacesApart,

@@ -16,7 +16,7 @@ from meshp2p.consensus.lot import Lot
 from meshp2p.consensus.offer import BID, Announcement, PlacedBid
 from meshp2p.consensus.scoring import OWNERS_CHOICE, BidTerms, Policy
 from meshp2p.effects import Persist
-from meshp2p.errors import WireError
+from meshp2p.errors import NoBids, PeerLost, WireError
 from meshp2p.events import CallFinished, MemberEvent
 from meshp2p.identity.keys import SIGNATURE_BYTES
 from meshp2p.ids import NodeId, Seconds
@@ -60,6 +60,8 @@ class BestBid(Invariant):
         super().__init__(lookout)
         self._sales: dict[_Life, dict[int, _Sale]] = {}
         self._heard: defaultdict[tuple[_Life, int], dict[NodeId, PlacedBid]] = defaultdict(dict)
+        self._open: dict[tuple[_Life, int], Lot] = {}
+        """Auctions for which a bid was heard."""
         self._lost: defaultdict[_Life, dict[NodeId, Seconds]] = defaultdict(dict)
         lookout.ears.on_belief.append(self._belief)
         lookout.hear(MemberEvent, self._event)
@@ -79,7 +81,9 @@ class BestBid(Invariant):
             return
         for lot in inside.lots_of(node.engine):
             if lot.announcement.hash == bid.announcement:
-                self._heard[(node.name, node.life), lot.number][bid.bidder] = bid
+                auction = (node.name, node.life), lot.number
+                self._heard[auction][bid.bidder] = bid
+                self._open[auction] = lot
 
     def _event(self, outlook: Outlook, event: MemberEvent) -> None:
         if event.name in ("member.failed", "member.left"):
@@ -156,6 +160,39 @@ class BestBid(Invariant):
         listed = {PlacedBid.read_untrusted(each).bidder for each in data.transcript.bids}
         if listed != set(sale.bids):
             self.violate(f"a transcript of {who} leaves bids out, or makes some up", who)
+
+
+class NextBest(BestBid):
+    """A0, its end: an auction fails only when every valid bidder was tried, or lost."""
+
+    name = "next-best"
+    promise = "If the winner declines, falls silent or is lost, whoever bid next best is asked."
+
+    def _judge(self, outlook: Outlook, sale: _Sale, award: AwardNote) -> None:
+        """The order of awards is another promise."""
+
+    def _finished(self, outlook: Outlook, event: CallFinished) -> None:
+        sale = self._ended(outlook, event.number)
+        if sale is None or not isinstance(event.error, NoBids | PeerLost):
+            return
+        tried = {note.winner for note in sale.notes}
+        lost = self._lost[outlook.name, outlook.life]
+        for score, bidder in sale.order:
+            if bidder not in tried and lost.get(bidder, -1.0) < sale.lot.began_at:
+                who, other = outlook.name, self.call(bidder)
+                text = f"an auction of {who} ended ({event.error!s:.60}), though {other}, whose "
+                self.violate(f"{text}bid scores {score}, was not asked", who, other)
+
+    def _ended(self, outlook: Outlook, number: int) -> _Sale | None:
+        """The auction that ended under that number; None if bids are ranked by its owner."""
+        life = (outlook.name, outlook.life)
+        lot = self._open.get((life, number))
+        if lot is None:
+            sold = self._sales.get(life, {}).values()
+            lot = next((sale.lot for sale in sold if sale.lot.result_number == number), None)
+        if lot is None or lot.announcement.policy.name == OWNERS_CHOICE:
+            return None
+        return self._sale(outlook, lot)
 
 
 def _ranked(offer: Announcement, bids: Iterable[PlacedBid]) -> list[_Rank]:

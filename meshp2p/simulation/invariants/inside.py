@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
 from meshp2p.consensus.lot import Lot
+from meshp2p.effects import StreamId
 from meshp2p.engine import Engine
 from meshp2p.gossip.directory import Directory
 from meshp2p.gossip.own import OwnRecord
@@ -65,6 +66,12 @@ def probes_of(engine: Engine) -> Iterator[Probe]:
 def open_requests_of(engine: Engine) -> Iterable[Request]:
     """Calls of its own that have not ended, those of auctions and votes included."""
     return engine._calls._open.values()
+
+
+def stream_of(engine: Engine, number: int) -> StreamId | None:
+    """The stream by which it asked for what a call of its own wants; None if it has not."""
+    errand = engine._calls._errands.get(number)
+    return None if errand is None or errand.link is None else errand.link.stream
 
 
 def jobs_of(engine: Engine) -> Iterable[Job]:

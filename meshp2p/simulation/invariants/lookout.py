@@ -65,6 +65,7 @@ class Outlook:
             may take; minus infinity if it never did.
         stall: How late it was then.
         due: When its membership wanted to be woken, as of its input at `last`.
+        read_unix: What it took for the time of day at the last look at its list.
     """
 
     node: Node
@@ -84,6 +85,7 @@ class Outlook:
     hash: int = -1
     unread: int = 0
     look_at: Seconds = -inf
+    read_unix: float = -inf
 
     def __attrs_post_init__(self) -> None:
         self.name = self.node.name
@@ -131,6 +133,7 @@ class Lookout:
         """What members promise each other under their signatures."""
         self.ears = Ears()
         """What is told of the mathematics of nodes that start from now on."""
+        self.ears.on_next_key.append(self._next_key)
         self._make_engine = world.make_engine
         world.make_engine = self._make_overheard
         world.on_effects.append(self._effects)
@@ -140,6 +143,9 @@ class Lookout:
     def _make_overheard(self, **options: Any) -> Engine:  # noqa: ANN401  # as `Engine`
         options["crypto"] = Overheard(options["crypto"], options["identity"].node_id, self.ears)
         return self._make_engine(**options)
+
+    def _next_key(self, _owner: NodeId) -> None:
+        self.world.coverage["rekey.stream"] += 1
 
     def hear(self, kind: type[_T], listener: Callable[[Outlook, _T], None]) -> None:
         """Be told of all effects of a class, or of all events of one that are announced."""
@@ -240,6 +246,7 @@ class Lookout:
         if len(seen) != len(view):
             for gone in [node_id for node_id in seen if view.get(node_id) is None]:
                 self._tell(outlook, gone, seen[gone], None)
+        outlook.read_unix = inside.unix_of(outlook.engine, outlook.now)
 
     def _tell(
         self, outlook: Outlook, member: NodeId, before: Glimpse | None, after: Glimpse | None

@@ -24,6 +24,8 @@ OnMisuse: TypeAlias = Callable[[NodeId, str], None]
 """Told whose key was used as none may be, and how."""
 OnOpened: TypeAlias = Callable[[NodeId, bytes | None], None]
 """Told who opened something that was sealed for it, and what that was bound to."""
+OnNextKey: TypeAlias = Callable[[NodeId], None]
+"""Told at which end of a connection the next key of a direction was made."""
 OnSealed: TypeAlias = Callable[[NodeId, bytes, bytes], None]
 """Told who is about to send a datagram, its header, and the text in it."""
 OnRead: TypeAlias = Callable[[NodeId, NodeId, bytes], None]
@@ -50,6 +52,7 @@ class Ears:
 
     on_belief: list[OnBelief] = attrs.field(factory=list)
     on_misuse: list[OnMisuse] = attrs.field(factory=list)
+    on_next_key: list[OnNextKey] = attrs.field(factory=list)
     on_opened: list[OnOpened] = attrs.field(factory=list)
     on_sealed: list[OnSealed] = attrs.field(factory=list)
     on_read: list[OnRead] = attrs.field(factory=list)
@@ -79,9 +82,13 @@ class _WatchedAead:
         said = hash((plaintext, aad))
         if self._sealed.setdefault(nonce, said) != said:
             self._misuse(f"sealed two texts with key {self._key[:_KEY_SHOWN].hex()}, one nonce")
-        if aad and len(aad) != _TRANSCRIPT:  # what a next key is made from is bound to nothing
-            for told in self._ears.on_sealed:
-                told(self._owner, aad, plaintext)
+        if aad:
+            if len(aad) != _TRANSCRIPT:
+                for told in self._ears.on_sealed:
+                    told(self._owner, aad, plaintext)
+        elif aad is not None:  # what a next key is made from is bound to nothing
+            for told_of_key in self._ears.on_next_key:
+                told_of_key(self._owner)
         return self._seal(nonce, plaintext, aad)
 
     def open(self, nonce: bytes, ciphertext: bytes, aad: bytes | None) -> bytes:

@@ -133,12 +133,15 @@ class OwnersSpeak(RowInvariant):
         """What is new in a record must be of this time, by the clock of whoever believes it.
 
         What was held already may have grown old: a clock may have been set right since.
+        A longer lease is no news, so nobody knows when it came since the last look.
         """
         unix = inside.unix_of(outlook.engine, outlook.now)
         tolerance, until = outlook.engine.config.clock_tolerance, after.line.valid_until
         if before is None or before.line.raw != after.line.raw:
-            if until + tolerance < unix:
-                return f"its line expired {unix - until:.0f} s ago"
+            is_lease = before is not None and before.line.version == after.line.version
+            came = min(outlook.read_unix, unix) if is_lease else unix
+            if until + tolerance < came:
+                return f"its line expired {came - until:.0f} s ago"
             if until - tolerance > unix + MAX_LINE_VALIDITY:
                 return f"its line lasts {until - unix:.0f} s"
         if before is None or before.chain != after.chain:

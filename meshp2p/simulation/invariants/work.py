@@ -150,7 +150,7 @@ class DeadlinesGoDown(Invariant):
     """
 
     name = "deadline"
-    promise = "Nobody works for a caller that has given up: time left is handed down."
+    promise = "Nobody has more time for a call than is left to whoever asked: that is handed down."
 
     def __init__(self, lookout: Lookout) -> None:
         """Remember every job by trace and hops."""
