@@ -241,11 +241,14 @@ class Detector:
         self._parts.counters["amnesties"] += 1
 
     def may_hear(self, row: Row, accusation: Accusation) -> bool:
-        """Whether an accusation would be news, judged before its signature is checked."""
-        accuser = accusation.accuser
-        if accuser not in row.heard and len(row.heard) >= limits.MAX_SUSPICIONS:
-            return False
-        return row.heard.get(accuser, -1) < accusation.unix
+        """Whether an accusation would be news, judged before its signature is checked.
+
+        An accuser counts once for each version, whenever it says so again: a member that
+        lives makes the version void. Where it did not hear of it, and answered this node
+        otherwise, there are others to accuse it next time, and this node's own questions.
+        """
+        heard = row.heard
+        return accusation.accuser not in heard and len(heard) < limits.MAX_SUSPICIONS
 
     def _ask(self, row: Row, now: Seconds, *, wait: Seconds) -> Probe:
         self._parts.counters["probes"] += 1

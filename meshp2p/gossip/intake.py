@@ -341,17 +341,17 @@ class Intake:
         if self._refutation is None:
             return
         version = self._refutation.own_version
-        if accusation.version == version:
+        if accusation.version == version and self._refutation.may_hear(accusation.accuser):
             # Whenever that was: a refuted version is accused no more, and whoever had the
             # wrong time when it buried us must hear from us too. So must whoever believes
             # somebody who has left since: it would take us for dead for ever.
             if self._signed(accusation, peer, now, or_departed=True):
                 self._parts.evidence.accused(accusation)
-                self._refutation.suspected(peer, now)
+                self._refutation.suspected(accusation.accuser, peer, now)
             return
         if accusation.version > version:
             self._parts.pull(peer, accusation.subject, now)
-        self._refutation.misinformed(peer, now)
+        self._refutation.misinformed(peer, now)  # if of the present one: its refutation is due
 
     def _signed(
         self,

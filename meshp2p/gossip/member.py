@@ -28,7 +28,7 @@ class Row:
 
     Args:
         joined_at: Node's monotonic clock, as is `last_seen`.
-        heard: Accuser to the wall time of its latest accusation of the present version.
+        heard: Accuser to the wall time of its accusation of the present version.
         by_stream: Whether it answers by stream only, and not by datagram.
         accusation: One signed accusation of the present version, shown to the member
             so that it can refute.

@@ -30,7 +30,8 @@ class Refutation:
     _parts: Parts
     _own: OwnRecord
     _waiting: dict[NodeId, None] = attrs.field(factory=dict, init=False)
-    _suspected: bool = attrs.field(default=False, init=False)
+    _accusers: set[NodeId] = attrs.field(factory=set, init=False)
+    """Who suspects the present version; it is refuted soon, and they are forgotten."""
     _shown: tuple[int, int] | None = attrs.field(default=None, init=False)
     _not_before: Seconds = attrs.field(default=0.0, init=False)
     _superseded: int = attrs.field(default=0, init=False)
@@ -44,9 +45,13 @@ class Refutation:
         """A peer speaks of an older version: show it the newest, again if need be."""
         self._answer(peer, now)
 
-    def suspected(self, peer: NodeId | None, now: Seconds) -> None:
+    def may_hear(self, accuser: NodeId) -> bool:
+        """Whether an accusation of the present version would be news, as `Detector.may_hear`."""
+        return accuser not in self._accusers and len(self._accusers) < limits.MAX_SUSPICIONS
+
+    def suspected(self, accuser: NodeId, peer: NodeId | None, now: Seconds) -> None:
         """A member suspects the present version: only a newer one can refute that."""
-        self._suspected = True
+        self._accusers.add(accuser)
         self._answer(peer, now)
 
     def shown(self, version: tuple[int, int], peer: NodeId | None, now: Seconds) -> None:
@@ -59,14 +64,15 @@ class Refutation:
         pause = self._parts.config.probe_interval / 4
         if self._shown is not None and self._shown >= self._own.version:
             pause = self._supersede(self._shown, now)
-        elif self._suspected:
+        elif self._accusers:
             self._own.refute(now)
             self._parts.health.worse()  # somebody could not reach us: is it us?
         self._not_before = now + pause
         line = LineItem(self._own.record.line.raw).wire()
         for peer in self._waiting:
             self._parts.send(peer, line)
-        self._waiting, self._suspected, self._shown = {}, False, None
+        self._waiting, self._shown = {}, None
+        self._accusers.clear()
 
     def _supersede(self, shown: tuple[int, int], now: Seconds) -> Seconds:
         """Become the newest again; once is a restart with a slow clock, more is a clone."""

@@ -171,6 +171,51 @@ def test_true_words_cost_nobody_its_hearing() -> None:
     assert alice.counters.get("claims_refused", 0) == 0
 
 
+@pytest.mark.parametrize("subject", ["bob", "alice"])
+def test_an_accusation_of_one_version_is_checked_once(subject: str) -> None:
+    """Signed anew with every second of ten minutes, it is still one: who lives answers the first.
+
+    Whether it is said of somebody else or of the listener itself.
+    """
+    alice, crypto, bob, _ = scene()
+    line = line_of(alice if subject == "alice" else bob)
+
+    for second in range(-300, 300):
+        told = accusation("mallory", line, unix=int(UNIX + START) + second)
+        item = SuspicionItem(told.raw).wire()
+        alice.receive(id_of("mallory"), datagram(item), now=NOW)
+
+    assert crypto.checks == 1
+
+
+@pytest.mark.parametrize("subject", ["bob", "alice"])
+def test_one_version_is_accused_by_eight_at_most(subject: str) -> None:
+    """More accusers would tell nothing: a hundred of them cost no more checks than eight."""
+    alice, crypto, bob, _ = scene()
+    accusers = [f"accuser{number}" for number in range(20)]
+    acquaint(alice, *(swim_of(name) for name in accusers))
+    line = line_of(alice if subject == "alice" else bob)
+    crypto.checks = 0
+
+    for name in accusers:
+        told = SuspicionItem(accusation(name, line).raw).wire()
+        alice.receive(id_of(name), datagram(told), now=NOW)
+
+    assert crypto.checks == limits.MAX_SUSPICIONS
+
+
+def test_whoever_accuses_in_somebody_elses_name_does_not_silence_it() -> None:
+    """A forged accusation counts as none: dave's own word, which comes later, is heard."""
+    alice, _, bob, _ = scene()
+    alice.receive(id_of("mallory"), datagram(forged_accusation(1, line_of(bob))), now=NOW)
+    assert state_of(alice, "bob") == "alive"
+
+    told = SuspicionItem(accusation("dave", line_of(bob)).raw).wire()
+    alice.receive(id_of("dave"), datagram(told), now=NOW)
+
+    assert state_of(alice, "bob") == "suspect"
+
+
 def test_one_datagram_is_answered_once() -> None:
     """Sixty questions in one would make sixty datagrams, each to wherever it seems to be from."""
     alice, *_ = scene()
