@@ -22,6 +22,7 @@ from meshp2p.messaging.deadlines import Deadlines
 from meshp2p.messaging.requests import make_head
 from meshp2p.transport.endpoint import Route
 from meshp2p.wire import codec, limits, messages
+from meshp2p.wire.budget import Budgets
 from meshp2p.wire.messages import ResponseHead, join_head, pack_error, split_head_untrusted
 
 SYNC: Final = "!sync"
@@ -69,6 +70,7 @@ class Syncing:
         self._asked: Counter[NodeId] = Counter()
         self._deadlines = Deadlines(core.board)
         self._packed: tuple[Seconds, int, bytes] = (-1.0, 0, b"")
+        self._lists = Budgets(limits.LISTS_AT_ONCE, limits.LISTS_PER_SECOND, limits.MAX_BUDGETS)
 
     def sync_with(
         self, peer: NodeId, now: Seconds, *, route: Callable[[NodeId], Route] | None = None
@@ -226,32 +228,71 @@ class Syncing:
         self, peer: NodeId, body: bytes, reply: Callable[[int, bytes], None], now: Seconds
     ) -> None:
         """`SYNC`: take their records, give ours."""
+        if self._refuses(peer, reply, now):
+            return
         records = codec.unpack_list_untrusted(body, 0)
         if records:
             self._swim.merge_untrusted(records, peer, now=now)
         self._core.counters["syncs_answered"] += 1
-        reply(messages.OK, self._packed_records(now))
+        self._give(peer, self._packed_records(now), reply, now)
 
     def answer_join(
         self, peer: NodeId, body: bytes, reply: Callable[[int, bytes], None], now: Seconds
     ) -> None:
         """`JOIN`: take the newcomer's record, greet it."""
+        if self._refuses(peer, reply, now):
+            return
         newcomer = codec.unpack_list_untrusted(body, 0)
         greeting = self._swim.greeting(newcomer[:1], peer, now=now)
         self._core.counters["syncs_answered"] += 1
-        reply(messages.OK, codec.pack(greeting))
+        self._give(peer, codec.pack(greeting), reply, now)
 
     def answer_compare(
         self, peer: NodeId, body: bytes, reply: Callable[[int, bytes], None], now: Seconds
     ) -> None:
         """`COMPARE`: give what they lack, and ask for what we lack."""
+        if self._refuses(peer, reply, now):
+            return
         comparison = codec.unpack_list_untrusted(body, 0)
         records = self._swim.compare_untrusted(comparison, peer, now=now)
         if records is None:
             reply(messages.REFUSED, pack_error("Busy", "ask somebody else", None))
             return
         self._core.counters["syncs_answered"] += 1
-        reply(messages.OK, codec.pack(records))
+        self._give(peer, codec.pack(records), reply, now)
+
+    def answer_pull(
+        self, peer: NodeId, body: bytes, reply: Callable[[int, bytes], None], now: Seconds
+    ) -> None:
+        """`PULL`: the records with these ids."""
+        if self._refuses(peer, reply, now):
+            return
+        ids = codec.unpack_list_untrusted(body, 0)
+        known = [node for node in ids[: limits.MAX_PULLS] if type(node) is bytes]
+        self._give(peer, codec.pack(self._swim.records_of(known)), reply, now)
+
+    def _refuses(self, peer: NodeId, reply: Callable[[int, bytes], None], now: Seconds) -> bool:
+        """Whether a peer has had more than anybody needs; then it is told so.
+
+        Records cost the asker nothing: one that asks for all of them in a loop would make
+        this node send megabytes a second for ever.
+        """
+        if self._lists.allows(peer, now):
+            return False
+        self._lists.charge(peer, 0, now)  # it is remembered for as long as it goes on
+        self._core.counters["lists_refused"] += 1
+        text = (
+            f"you have had {limits.LISTS_AT_ONCE} bytes of records and more;"
+            f" {limits.LISTS_PER_SECOND} are given in a second: ask later, or somebody else"
+        )
+        reply(messages.REFUSED, pack_error("Busy", text, None))
+        return True
+
+    def _give(
+        self, peer: NodeId, records: bytes, reply: Callable[[int, bytes], None], now: Seconds
+    ) -> None:
+        self._lists.charge(peer, len(records), now)
+        reply(messages.OK, records)
 
     def _packed_records(self, now: Seconds) -> bytes:
         made_at, view_hash, packed = self._packed
@@ -259,14 +300,6 @@ class Syncing:
             packed = codec.pack(self._swim.sync_payload())
             self._packed = (now, self._swim.view_hash(), packed)
         return packed
-
-    def answer_pull(
-        self, _peer: NodeId, body: bytes, reply: Callable[[int, bytes], None], _now: Seconds
-    ) -> None:
-        """`PULL`: the records with these ids."""
-        ids = codec.unpack_list_untrusted(body, 0)
-        known = [node for node in ids[: limits.MAX_PULLS] if type(node) is bytes]
-        reply(messages.OK, codec.pack(self._swim.records_of(known)))
 
     # --- time ----------------------------------------------------------------
 

@@ -33,13 +33,17 @@ class Budgets:
 
     def spend(self, who: Hashable, now: Seconds) -> bool:
         """Take one from somebody's budget; False if nothing is left of it."""
+        allowed = self._of(who, now) >= 1.0
+        self.charge(who, int(allowed), now)
+        return allowed
+
+    def charge(self, who: Hashable, amount: int, now: Seconds) -> None:
+        """Take so much from somebody's budget, whether it is there or not: time pays debts."""
         left = self._of(who, now)
         self._left.pop(who, None)
-        allowed = left >= 1.0
-        self._left[who] = (left - allowed, now)
+        self._left[who] = (left - amount, now)
         if len(self._left) > self.remember:
             self._left.popitem(last=False)
-        return allowed
 
     def _of(self, who: Hashable, now: Seconds) -> float:
         left, then = self._left.get(who, (float(self.at_once), now))
