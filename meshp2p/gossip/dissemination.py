@@ -33,11 +33,12 @@ _LOOK_AT: Final = 24
 class _News:
     item: list[Value]
     size: int
+    times: int = 1
     sends: int = 0
 
 
-def _news(item: list[Value]) -> _News:
-    return _News(item, len(codec.pack(item)))
+def _news(item: list[Value], times: int = 1) -> _News:
+    return _News(item, len(codec.pack(item)), times)
 
 
 @attrs.define
@@ -67,14 +68,20 @@ class Dissemination:
         """Whether anything still has to be sent."""
         return any(self._lanes)
 
-    def put_line(self, record: Record, *, refutes: bool = False, new_body: bool = False) -> None:
-        """Spread a line; with body and chain if they are new and a datagram can hold them."""
+    def put_line(
+        self, record: Record, *, refutes: bool = False, new_body: bool = False, times: int = 1
+    ) -> None:
+        """Spread a line; with body and chain if they are new and a datagram can hold them.
+
+        Args:
+            times: As often as usual, times this: whose words do not get through says them again.
+        """
         subject = record.line.node_id
         self.drop_line(subject)
         self.drop_accusations(subject)
-        news = _news(LineItem(record.line.raw).wire())
+        news = _news(LineItem(record.line.raw).wire(), times)
         if new_body:
-            whole = _news(RecordItem(record.line.raw, record.body_raw, record.chain).wire())
+            whole = _news(RecordItem(record.line.raw, record.body_raw, record.chain).wire(), times)
             if Datagram().add(whole.item, whole.size):
                 news = whole
         self._put(_REFUTATIONS if refutes else _LINES, (subject, None), news)
@@ -151,7 +158,7 @@ class Dissemination:
     def _sent(self, lane: dict[Key, _News], key: Key, news: _News, sends: int) -> None:
         del lane[key]
         news.sends += 1
-        if news.sends < sends:
+        if news.sends < news.times * sends:
             lane[key] = news  # to the end: whatever waited longest goes first
         else:
             self._forget_accuser(key)

@@ -195,7 +195,9 @@ class OwnRecord:
         self._spread(now, refutes=refutes, new_body=new_body)
 
     def _spread(self, now: Seconds, *, refutes: bool, new_body: bool) -> None:
-        self._parts.news.put_line(self.record, refutes=refutes, new_body=new_body)
+        # Of what an unwell node says most may be lost, as of what it hears.
+        times = self._parts.health.factor if refutes else 1
+        self._parts.news.put_line(self.record, refutes=refutes, new_body=new_body, times=times)
         self._plan_renewal(now)
 
     def _plan_renewal(self, now: Seconds) -> None:

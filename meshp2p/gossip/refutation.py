@@ -65,8 +65,8 @@ class Refutation:
         if self._shown is not None and self._shown >= self._own.version:
             pause = self._supersede(self._shown, now)
         elif self._accusers:
-            self._own.refute(now)
             self._parts.health.worse()  # somebody could not reach us: is it us?
+            self._own.refute(now)
         self._not_before = now + pause
         line = LineItem(self._own.record.line.raw).wire()
         for peer in self._waiting:

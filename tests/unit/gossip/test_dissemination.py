@@ -47,6 +47,20 @@ def test_news_is_sent_a_logarithmic_number_of_times() -> None:
         assert len(news) == 0
 
 
+def test_what_hardly_gets_through_is_sent_several_times_as_often() -> None:
+    """As its author asks for; what others say of it meanwhile, and later lines, are not."""
+    bob = record_of("bob")
+    newer = attrs.evolve(bob, line=signed_line("bob", bob.line, seq=1))
+    news = Dissemination(2.0)
+    once = ceil(2.0 * log(11))
+    news.put_line(bob, refutes=True, times=3)
+    assert sum(bool(filled(news)) for _ in range(100)) == 3 * once
+
+    news.put_line(bob, refutes=True, times=3)
+    news.put_line(newer)
+    assert sum(bool(filled(news)) for _ in range(100)) == once
+
+
 def test_a_refutation_overtakes_suspicions_and_other_news() -> None:
     """Whoever is wrongly suspected is defended first."""
     news = Dissemination(2.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import inf
+from math import ceil, inf, log
 
 import attrs
 import pytest
@@ -42,10 +42,12 @@ def crowd(config: Config = LAN) -> list[Swim]:
     return circle("alice", "bob", "carol", "dave", "erin", config=config)
 
 
+NAMES = ("alice", "bob", "carol", "dave", "erin")
+
+
 def name_of(target: NodeId) -> str:
     """Who that is."""
-    names = ("alice", "bob", "carol", "dave", "erin")
-    return next(name for name in names if id_of(name) == target)
+    return next(name for name in NAMES if id_of(name) == target)
 
 
 def asked_by_stream(outputs: list[Output]) -> list[tuple[NodeId, bool, bool]]:
@@ -77,7 +79,7 @@ def next_probe(alice: Swim, after: float) -> tuple[float, NodeId, int]:
 
 def answer(alice: Swim, seq: int, now: float) -> None:
     """Whoever was asked this says that it is there."""
-    for name in ("bob", "carol", "dave", "erin"):
+    for name in NAMES[1:]:
         alice.receive(id_of(name), ack(seq, alice.view_hash()), now=now)
     alice.outputs()
 
@@ -167,6 +169,29 @@ def test_answers_make_it_well_again() -> None:
 
     assert ill > 2
     assert alice.slowness == 1
+
+
+def test_who_is_unwell_repeats_what_refutes_a_suspicion() -> None:
+    """Most of what it says may be lost: it says so as many times more often as it is slow."""
+
+    def said_so(ill_for: float) -> tuple[float, int]:
+        """How slow bob is when he hears that he is suspected, and how often he objects."""
+        bob, *_ = circle("bob", "alice", "carol", "dave", "erin")
+        now = START + ill_for
+        run_to(bob, now)
+        slow = bob.slowness
+        bob.receive(id_of("alice"), accuse("alice", line_of(bob), unix=int(UNIX + now)), now=now)
+        outputs = run_to(bob, now + 6.0)
+        objection = LineItem(line_of(bob).raw)
+        return slow, sum(said(outputs, name).count(objection) for name in NAMES)
+
+    well, ill = said_so(0.0), said_so(6.0)
+
+    once = ceil(LAN.retransmit_multiplier * log(5 + 1))
+    directly = 1
+    assert well == (1, 2 * once + directly)
+    assert ill[0] >= 3
+    assert ill[1] == (ill[0] + 1) * once + directly
 
 
 # --- how long it waits ---------------------------------------------------------------
