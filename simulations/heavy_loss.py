@@ -8,9 +8,9 @@ and objects to suspicions until somebody has heard it.
 Source: Suresh and others, "Stable and Consistent Membership at Scale with Rapid" (ATC 2018),
 section 7; a hundred or a thousand members are `benchmarks/membership`'s.
 
-Default seeds: 0:2.
-Last results: 8 seeds, all promises kept; 6.33 node-hours; removals of the lossy one 0 (most
-    1.95); healthy removed by it 1 (most 4).
+Default seeds: 6:8.
+Last results: 48 seeds, all promises kept; removals of the lossy one 0 (most 0); healthy removed
+    by it 0.5 (most 5).
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ SCENARIO = Script(
     "A member that loses four packets of five costs nobody else its place.",
     draw,
     act=act,
-    seeds=range(2),
+    seeds=range(6, 8),
     acquainted=True,
 )
 
