@@ -10,7 +10,7 @@ from meshp2p.errors import CredentialError, WireError
 from meshp2p.gossip.accusation import Accusation
 from meshp2p.gossip.parts import Parts
 from meshp2p.gossip.record import MAX_LINE_VALIDITY, Body, Record, VersionLine, body_hash
-from meshp2p.identity.credential import Credential
+from meshp2p.identity.credential import CHILD, Credential
 from meshp2p.identity.keys import node_id_of
 from meshp2p.identity.trust import Trust
 from meshp2p.ids import NodeId, Seconds
@@ -191,8 +191,10 @@ def _check_claims(body: Body, credential: Credential) -> None:
     """Check that a member claims no more than its credential allows.
 
     Raises:
-        CredentialError: It does: somebody would be `@deploy` without leave.
+        CredentialError: It does: somebody would be `@deploy` without leave, or many at once.
     """
+    if credential.kind == CHILD:
+        raise CredentialError("the chain makes a guest, and no member")
     if credential.node_key != body.node_key:
         raise CredentialError("the chain is somebody else's")
     if credential.transport_key not in (None, body.transport_key):
