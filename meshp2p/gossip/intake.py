@@ -224,6 +224,9 @@ class Intake:
     def _stranger(
         self, line: VersionLine, offered: RecordItem | None, waiting: _Waiting, now: Seconds
     ) -> None:
+        if self._parts.view.tombstones.forbid(line):
+            self._parts.counters["claims_stale"] += 1
+            return
         if offered is None:
             self._parts.pull(waiting.peer, line.node_id, now)
             return

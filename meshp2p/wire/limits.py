@@ -203,6 +203,9 @@ MAX_NEWS: Final = 4_096
 MAX_LOST: Final = 256
 """Dead members tried again although their records have expired."""
 
+MAX_TOMBSTONES: Final = 4_096
+"""Members off the list whose last word is remembered, some 300 bytes each."""
+
 MAX_ACCUSERS: Final = 1_024
 """Members whose false accusations are remembered."""
 

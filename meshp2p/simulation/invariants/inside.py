@@ -111,6 +111,7 @@ def _gossip_sizes(engine: Engine) -> list[Size]:
         ("questions by stream", len(engine._membership.reaching), limits.MAX_PENDING_HANDSHAKES),
         ("members", len(parts.view), limits.MAX_MEMBERS),
         ("lost members", len(parts.view._lost), limits.MAX_LOST),
+        ("tombstones", len(parts.view.tombstones), limits.MAX_TOMBSTONES),
         ("news", len(parts.news), limits.MAX_NEWS),
         ("pulls", len(parts._pulled), limits.MAX_PULLS),
         ("unchecked claims", len(swim._intake), unchecked),
