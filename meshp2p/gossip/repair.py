@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from math import inf
 from typing import Final
 
@@ -41,6 +42,8 @@ _FEW_ENTRIES: Final = 4 * ENTRIES
 """Members in them, likewise: four datagrams."""
 _FEW_RECORDS: Final = 16
 """Whole records that datagrams bring; of more, a stream."""
+_PULLED: Final = 4 * limits.MAX_PULLS
+"""Strangers of one comparison that are asked for: more questions are not open to one peer."""
 _ANSWER_WITHIN: Final[Seconds] = 3.0
 """An answer to our sums is expected for so long; afterwards it is rated as a question."""
 _AT_ONCE: Final = 12
@@ -279,11 +282,13 @@ class Repair:
             As in `sync_payload`; None if this node is new itself, or was asked too often.
 
         Raises:
-            WireError: The entries are torn.
+            WireError: The entries are torn, or more than any view holds.
         """
         parts = self._parts
         if not parts.settled or not self._may(peer, now):
             return None
+        if len(entries) > limits.MAX_MEMBERS * digest.ENTRY_BYTES:
+            raise WireError(f"a comparison of {len(entries)} bytes")
         theirs = {entry.prefix: entry for entry in digest.entries_untrusted(entries)}
         listed: list[Value] = []
         for bucket in digest.buckets_in(mask):
