@@ -14,7 +14,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +22,7 @@ from benchmarks.membership.insider import Insider
 from benchmarks.membership.lies import Lies
 from benchmarks.membership.mesh import BOOT, PORT, Mesh, Seen, now
 from benchmarks.membership.readings import load, resident_bytes
-from benchmarks.membership.real import REST, await_whole, kill_some
+from benchmarks.membership.real import REST, await_whole, kill_some, worst
 from benchmarks.membership.table import Row, Table
 from meshp2p.config import lan
 from meshp2p.identity.keyfile import load_or_create_easy_key
@@ -37,8 +37,12 @@ _HOW: Final = (
     "as fast as it can: forged records and accusations, true accusations of everybody again and "
     "again, digests, listings, requests to forward, garbage, recordings. Suspected: how often one "
     "of the honest was, by another of them, and the longest. Changed: records of the honest as "
-    "others hold them. Memory: growth of the resident set of the honest while they are lied to."
+    "others hold them. Memory: growth of the resident set of the honest while they are lied to. "
+    "Silence: a process stands still (SIGSTOP), before the lies and while they are told; who does "
+    "so is not counted among those declared dead or suspected."
 )
+_LONGEST_SILENCE: Final[Seconds] = 30.0
+"""Whoever is silent for so long is dead to all, and back again; else the lies have helped it."""
 
 
 def byzantine(
@@ -70,12 +74,16 @@ def _lied_to(
     try:
         await_whole(mesh, mesh.begin(), rest)
         usual = kill_some(mesh, deaths, rest)
+        silent = [_freeze(mesh, 1 + number % (size - 1), rest) for number in range(deaths)]
         memory, since = resident_bytes(mesh.pids), now()
-        said = _lie(mesh, seconds, count, kinds)
+        liars = _start_lying(mesh, seconds, count, kinds)
+        frozen = _freeze_some(mesh, deaths, rest, until=since + seconds)
+        said = sum(int(liar.communicate(timeout=seconds + BOOT)[0]) for liar in liars)
         grown = [
             after - begun for after, begun in zip(resident_bytes(mesh.pids), memory, strict=True)
         ]
-        row = {"liars": count, "datagrams/s": round(said / seconds), **_beliefs(mesh, since)}
+        row = {"liars": count, "datagrams/s": round(said / seconds)}
+        row |= _beliefs(mesh, since, but=set(frozen))
         time.sleep(rest)
         after = kill_some(mesh, deaths, rest)
     finally:
@@ -84,7 +92,33 @@ def _lied_to(
         "memory, most MB": round(max(grown) / 1e6, 1),
         "death known, s": _median(usual),
         "afterwards": _median(after),
+        "silence known, s": _median(silent),
+        "meanwhile": _median(list(frozen.values())),
     }
+
+
+def _freeze_some(
+    mesh: Mesh, deaths: int, rest: Seconds, *, until: Seconds
+) -> dict[int, Seconds | None]:
+    """One after the other, as long as the lies last: how long it took all others to know."""
+    frozen: dict[int, Seconds | None] = {}
+    for number in range(deaths):
+        victim = 1 + number % (mesh.size - 1)
+        if now() + _LONGEST_SILENCE + rest > until:
+            break
+        frozen[victim] = _freeze(mesh, victim, rest)
+    return frozen
+
+
+def _freeze(mesh: Mesh, victim: int, rest: Seconds) -> Seconds | None:
+    """Let one stand still until the last of the others knows, and then go on."""
+    at = mesh.freeze(victim)
+    known = worst(mesh.known("dead", victim, at, _LONGEST_SILENCE))
+    back = now()
+    mesh.thaw(victim)
+    mesh.known("back", victim, back, _LONGEST_SILENCE)
+    time.sleep(rest)
+    return known
 
 
 def _median(times: Sequence[Seconds | None]) -> Seconds | None:
@@ -92,8 +126,10 @@ def _median(times: Sequence[Seconds | None]) -> Seconds | None:
     return round(statistics.median(known), 3) if len(known) == len(times) else None
 
 
-def _lie(mesh: Mesh, seconds: Seconds, count: int, kinds: Sequence[str]) -> int:
-    """Let them lie; how much they said."""
+def _start_lying(
+    mesh: Mesh, seconds: Seconds, count: int, kinds: Sequence[str]
+) -> list[subprocess.Popen[bytes]]:
+    """Let them begin; each prints how much it has said when it ends."""
     liars = []
     for number in range(count):
         given = {
@@ -106,18 +142,21 @@ def _lie(mesh: Mesh, seconds: Seconds, count: int, kinds: Sequence[str]) -> int:
         }
         command = [sys.executable, "-m", __spec__.name, json.dumps(given)]
         liars.append(subprocess.Popen(command, stdout=subprocess.PIPE))  # noqa: S603  # this module
-    told = [liar.communicate(timeout=seconds + BOOT)[0] for liar in liars]
-    return sum(int(each) for each in told)
+    return liars
 
 
-def _beliefs(mesh: Mesh, since: Seconds) -> Row:
-    """What the honest believed of each other meanwhile."""
-    spells = [
-        spell for observer in range(mesh.size) for spell in _spells(mesh.told(observer, since))
+def _beliefs(mesh: Mesh, since: Seconds, *, but: Collection[int]) -> Row:
+    """What the honest believed of each other meanwhile, of some apart."""
+    told = [
+        [seen for seen in mesh.told(observer, since) if seen.other not in but]
+        for observer in range(mesh.size)
+        if observer not in but
     ]
+    spells = [spell for seen in told for spell in _spells(seen)]
+    words = [each.word for seen in told for each in seen]
     return {
-        "declared dead": mesh.count("dead", since),
-        "changed": mesh.count("changed", since),
+        "declared dead": words.count("dead"),
+        "changed": words.count("changed"),
         "suspected": len(spells),
         "longest, s": round(max(spells, default=0.0), 2),
     }

@@ -134,6 +134,16 @@ class Mesh:
         self._processes[number].wait()
         return at
 
+    def freeze(self, number: int) -> Seconds:
+        """Let its process stand still: whoever asks it hears nothing; return when."""
+        at = now()
+        self._processes[number].send_signal(signal.SIGSTOP)
+        return at
+
+    def thaw(self, number: int) -> None:
+        """Let it go on."""
+        self._processes[number].send_signal(signal.SIGCONT)
+
     def silence(self, number: int) -> Seconds:
         """Lose all that it sends and is sent; return when."""
         namespace.silence(self.host(number), namespace.FIRST_GROUP + number)

@@ -5,9 +5,10 @@
 It waits until the pipe `start` is closed, a signal that all hear at once, and ends when its
 standard input does. To `report` it writes lines "number word other moment": `ready`; `whole`,
 as soon as its own members() lists all as alive; `suspect`, `dead` for each member that it
-lists so; `cleared` for one that it suspected and does not any more; `changed` for one that says
-something else of itself than before. Only the mesh's own nodes count, whoever else joins, also
-under the name of one of them. Moments are of the clock that all processes of a machine share.
+lists so; `cleared` for one that it suspected and does not any more, `back` for one that it
+listed as dead; `changed` for one that says something else of itself than before. Only the
+mesh's own nodes count, whoever else joins, also under the name of one of them. Moments are of
+the clock that all processes of a machine share.
 """
 
 from __future__ import annotations
@@ -76,6 +77,8 @@ class Teller:
             self.tell("cleared", other)
         for other in sorted(dead - self._dead):
             self.tell("dead", other)
+        for other in sorted(self._dead - dead):
+            self.tell("back", other)
         for other in sorted(suspect - self._suspect):
             self.tell("suspect", other)
         if alive == self._size and not self._is_whole:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from meshp2p.consensus.ballot import Elector, Proposal
 from meshp2p.errors import CredentialError
-from meshp2p.identity.credential import Credential
+from meshp2p.identity.credential import CHILD, Credential
 
 
 def people_of(proposal: Proposal) -> Sequence[Elector]:
@@ -27,6 +27,8 @@ def check_credential(
         WireError: It is not a chain.
     """
     credential = prove(person.chain)
+    if credential.kind == CHILD:
+        raise CredentialError(f"{person.name} is a guest, which any member can make")
     if credential.node_key != person.node_key:
         raise CredentialError(f"{person.name}'s credential belongs to somebody else")
     if credential.transport_key is not None:

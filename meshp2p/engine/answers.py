@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import Final
 
 from meshp2p.engine.core import Core
 from meshp2p.engine.link import Link
 from meshp2p.engine.links import Links
+from meshp2p.engine.rations import Own, Rations
 from meshp2p.errors import WireError
 from meshp2p.ids import NodeId, Seconds
 from meshp2p.messaging.serving import Serving
@@ -19,12 +20,6 @@ from meshp2p.wire.messages import (
     pack_error,
     split_head_untrusted,
 )
-
-Reply: TypeAlias = Callable[[int, bytes], None]
-"""Answer with a status and a body."""
-
-Own: TypeAlias = Callable[[NodeId, bytes, Reply, Seconds], None]
-"""A request of the mesh itself: from whom, its body, how to answer. May raise WireError."""
 
 OWN_PREFIX: Final = "!"
 """No capability can begin with it."""
@@ -39,11 +34,16 @@ class Answers:
         self._serving = serving
         self._handle_of = handle_of
         self._own: dict[str, Own] = {}
+        self._rations = Rations(core.counters)
         self.links: Links | None = None
 
-    def register(self, method: str, own: Own) -> None:
-        """Answer the mesh's own method "!..."."""
-        self._own[method] = own
+    def register(self, method: str, own: Own, *, price: int | None = None) -> None:
+        """Answer the mesh's own method "!...".
+
+        Args:
+            price: What a question costs a peer of its `Rations`; None if it is not rationed.
+        """
+        self._own[method] = own if price is None else self._rations.rationed(price, own)
 
     def receive(self, link: Link, stream: int, data: bytes | None, now: Seconds) -> None:
         """A request on a link; None instead of its bytes once it was reset."""

@@ -17,8 +17,18 @@ from meshp2p.engine.joining import Joining
 from meshp2p.engine.link import Link
 from meshp2p.engine.links import Links
 from meshp2p.engine.membership import Membership, route_to
-from meshp2p.engine.reaching import ALIVE, Reaching
-from meshp2p.engine.syncing import COMPARE, JOIN, PULL, SYNC, Syncing
+from meshp2p.engine.reaching import ALIVE, ALIVE_PRICE, Reaching
+from meshp2p.engine.syncing import (
+    COMPARE,
+    COMPARE_PRICE,
+    JOIN,
+    JOIN_PRICE,
+    PULL,
+    PULL_PRICE,
+    SYNC,
+    SYNC_PRICE,
+    Syncing,
+)
 from meshp2p.engine.watching import Watching
 from meshp2p.events import CapabilityInfo, MemberEvent
 from meshp2p.gossip.swim import Swim
@@ -75,7 +85,7 @@ def assemble(
     route = functools.partial(route_to, swim)
     syncing = _begin_syncing(core, swim, links, answers, route)
     reaching = Reaching(core, swim, links, route_to=route)
-    answers.register(ALIVE, reaching.answer)
+    answers.register(ALIVE, reaching.answer, price=ALIVE_PRICE)
     governor = _begin_governing(core)
     acquaintances = Acquaintances(core, swim, stored)
     calls = Calls(core, links, swim, serve_locally=answers.serve_locally, route_to=route)
@@ -167,10 +177,10 @@ def _begin_syncing(
     core: Core, swim: Swim, links: Links, answers: Answers, route: Callable[[NodeId], Route]
 ) -> Syncing:
     syncing = Syncing(core, swim, links, route_to=route)
-    answers.register(SYNC, syncing.answer_sync)
-    answers.register(JOIN, syncing.answer_join)
-    answers.register(COMPARE, syncing.answer_compare)
-    answers.register(PULL, syncing.answer_pull)
+    answers.register(SYNC, syncing.answer_sync, price=SYNC_PRICE)
+    answers.register(JOIN, syncing.answer_join, price=JOIN_PRICE)
+    answers.register(COMPARE, syncing.answer_compare, price=COMPARE_PRICE)
+    answers.register(PULL, syncing.answer_pull, price=PULL_PRICE)
     return syncing
 
 

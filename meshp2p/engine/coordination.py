@@ -19,9 +19,10 @@ from meshp2p.consensus import (
 )
 from meshp2p.consensus.scoring import Score
 from meshp2p.effects import Announce, CancelInvoke, Invoke, Persist
-from meshp2p.engine.answers import Answers, Reply
+from meshp2p.engine.answers import Answers
 from meshp2p.engine.calls import Calls
 from meshp2p.engine.core import Core
+from meshp2p.engine.rations import Reply
 from meshp2p.errors import MeshError, NoBids, Overloaded, Unreachable, UsageError, WireError
 from meshp2p.events import CallFinished
 from meshp2p.gossip.swim import Swim

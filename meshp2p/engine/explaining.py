@@ -18,6 +18,8 @@ from meshp2p.wire import codec, messages
 
 WHY: Final = "!why"
 """Body: [name]. Answer: [[text, facts], ...], one for each member that is called so."""
+WHY_PRICE: Final = 64 * 1024
+"""Bytes of an asker's rations: it is put into words anew each time."""
 
 _AT_MOST: Final = 32
 """Replicas explained in one answer: each takes up to 8 KiB."""

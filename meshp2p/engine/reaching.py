@@ -22,6 +22,8 @@ from meshp2p.wire.messages import ResponseHead, join_head, split_head_untrusted
 
 ALIVE: Final = "!alive"
 """Body: [an accusation of you, or b""]. Answer: [my newest line]."""
+ALIVE_PRICE: Final = 4 * 1024
+"""Bytes of an asker's rations: sixteen a second; whom no datagram reaches is asked once."""
 
 _TIMEOUT: Final[Seconds] = 10.0
 

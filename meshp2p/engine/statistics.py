@@ -79,7 +79,7 @@ REFUSED: Final[Mapping[str, str]] = MappingProxyType(
         "items_unknown": "items of a later version",
         "forwarding_refused": "datagrams not passed on for a member that asked too often",
         "repairs_refused": "comparisons of views not answered for a member that asked too often",
-        "lists_refused": "lists of members not given to one that had had too many already",
+        "lists_refused": "questions of members not answered to one that had asked too much already",
         "claims_stale": "news of members that was old",
         "claims_refused": "news that broke a rule, or had a wrong signature",
         "claims_unproved": "news whose credential chain did not hold",

@@ -22,7 +22,6 @@ from meshp2p.messaging.deadlines import Deadlines
 from meshp2p.messaging.requests import make_head
 from meshp2p.transport.endpoint import Route
 from meshp2p.wire import codec, limits, messages
-from meshp2p.wire.budget import Budgets
 from meshp2p.wire.messages import ResponseHead, join_head, pack_error, split_head_untrusted
 
 SYNC: Final = "!sync"
@@ -34,11 +33,16 @@ COMPARE: Final = "!compare"
 PULL: Final = "!pull"
 """Body: ids, or their first 8 bytes. Answer: their records."""
 
+SYNC_PRICE: Final = 1024 * 1024
+"""Bytes of an asker's rations: sixteen at once, for a machine that starts again and again."""
+JOIN_PRICE: Final = 64 * 1024
+COMPARE_PRICE: Final = 16 * 1024
+PULL_PRICE: Final = 16 * 1024
+"""A thousand at once, four a second: a member that hears of many who are new to it, and has
+their lines without their bodies, asks whoever brought them."""
+
 _TIMEOUT: Final = 10.0
 _OPEN_PER_PEER: Final = 4
-_AT_ONCE: Final = 12
-_PER_SECOND: Final = 2.0
-"""Full syncs that one peer is answered; whoever keeps to the rules asks once a second."""
 _FRESH: Final[Seconds] = 0.2
 """A packed list is given to all who ask within this time: packing 10,000 takes longer."""
 
@@ -72,9 +76,7 @@ class Syncing:
         self._open: dict[int, _Question] = {}
         self._asked: Counter[NodeId] = Counter()
         self._deadlines = Deadlines(core.board)
-        self._budgets = Budgets(_AT_ONCE, _PER_SECOND, limits.MAX_BUDGETS)
         self._packed: tuple[Seconds, int, bytes] = (-1.0, 0, b"")
-        self._lists = Budgets(limits.LISTS_AT_ONCE, limits.LISTS_PER_SECOND, limits.MAX_BUDGETS)
 
     def sync_with(
         self, peer: NodeId, now: Seconds, *, route: Callable[[NodeId], Route] | None = None
@@ -232,75 +234,40 @@ class Syncing:
         self, peer: NodeId, body: bytes, reply: Callable[[int, bytes], None], now: Seconds
     ) -> None:
         """`SYNC`: take their records, give ours."""
-        if not self._budgets.spend(peer, now):
-            self._core.counters["repairs_refused"] += 1
-            reply(messages.REFUSED, pack_error("Busy", "ask somebody else", None))
-            return
-        if self._refuses(peer, reply, now):
-            return
         records = codec.unpack_list_untrusted(body, 0)
         if records:
             self._swim.merge_untrusted(records, peer, now=now)
         self._core.counters["syncs_answered"] += 1
-        self._give(peer, self._packed_records(now), reply, now)
+        reply(messages.OK, self._packed_records(now))
 
     def answer_join(
         self, peer: NodeId, body: bytes, reply: Callable[[int, bytes], None], now: Seconds
     ) -> None:
         """`JOIN`: take the newcomer's record, greet it."""
-        if self._refuses(peer, reply, now):
-            return
         newcomer = codec.unpack_list_untrusted(body, 0)
         greeting = self._swim.greeting(newcomer[:1], peer, now=now)
         self._core.counters["syncs_answered"] += 1
-        self._give(peer, codec.pack(greeting), reply, now)
+        reply(messages.OK, codec.pack(greeting))
 
     def answer_compare(
         self, peer: NodeId, body: bytes, reply: Callable[[int, bytes], None], now: Seconds
     ) -> None:
         """`COMPARE`: give what they lack, and ask for what we lack."""
-        if self._refuses(peer, reply, now):
-            return
         comparison = codec.unpack_list_untrusted(body, 0)
         records = self._swim.compare_untrusted(comparison, peer, now=now)
         if records is None:
             reply(messages.REFUSED, pack_error("Busy", "ask somebody else", None))
             return
         self._core.counters["syncs_answered"] += 1
-        self._give(peer, codec.pack(records), reply, now)
+        reply(messages.OK, codec.pack(records))
 
     def answer_pull(
-        self, peer: NodeId, body: bytes, reply: Callable[[int, bytes], None], now: Seconds
+        self, _peer: NodeId, body: bytes, reply: Callable[[int, bytes], None], _now: Seconds
     ) -> None:
         """`PULL`: the records with these ids."""
-        if self._refuses(peer, reply, now):
-            return
         ids = codec.unpack_list_untrusted(body, 0)
         known = [node for node in ids[: limits.MAX_PULLS] if type(node) is bytes]
-        self._give(peer, codec.pack(self._swim.records_of(known)), reply, now)
-
-    def _refuses(self, peer: NodeId, reply: Callable[[int, bytes], None], now: Seconds) -> bool:
-        """Whether a peer has had more than anybody needs; then it is told so.
-
-        Records cost the asker nothing: one that asks for all of them in a loop would make
-        this node send megabytes a second for ever.
-        """
-        if self._lists.allows(peer, now):
-            return False
-        self._lists.charge(peer, 0, now)  # it is remembered for as long as it goes on
-        self._core.counters["lists_refused"] += 1
-        text = (
-            f"you have had {limits.LISTS_AT_ONCE} bytes of records and more;"
-            f" {limits.LISTS_PER_SECOND} are given in a second: ask later, or somebody else"
-        )
-        reply(messages.REFUSED, pack_error("Busy", text, None))
-        return True
-
-    def _give(
-        self, peer: NodeId, records: bytes, reply: Callable[[int, bytes], None], now: Seconds
-    ) -> None:
-        self._lists.charge(peer, len(records), now)
-        reply(messages.OK, records)
+        reply(messages.OK, codec.pack(self._swim.records_of(known)))
 
     def _packed_records(self, now: Seconds) -> bytes:
         made_at, view_hash, packed = self._packed

@@ -7,7 +7,7 @@ from meshp2p.engine.answers import Answers
 from meshp2p.engine.calls import Calls
 from meshp2p.engine.core import Core
 from meshp2p.engine.cuts import Cuts
-from meshp2p.engine.explaining import WHY, Explaining
+from meshp2p.engine.explaining import WHY, WHY_PRICE, Explaining
 from meshp2p.engine.waits import Waits
 from meshp2p.events import MemberEvent
 from meshp2p.gossip.swim import Swim
@@ -30,7 +30,7 @@ class Watching:
         self.cuts = Cuts(core.config.settle_window)
         self.waits = Waits(core, swim)
         self.explaining = Explaining(core, swim, calls)
-        answers.register(WHY, self.explaining.answer)
+        answers.register(WHY, self.explaining.answer, price=WHY_PRICE)
 
     def member_event(self, event: MemberEvent, now: Seconds) -> None:
         """Somebody came, changed or went."""

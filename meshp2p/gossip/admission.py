@@ -10,7 +10,7 @@ from meshp2p.errors import CredentialError, WireError
 from meshp2p.gossip.accusation import Accusation
 from meshp2p.gossip.parts import Parts
 from meshp2p.gossip.record import MAX_LINE_VALIDITY, Body, Record, VersionLine, body_hash
-from meshp2p.identity.credential import Credential
+from meshp2p.identity.credential import CHILD, Credential
 from meshp2p.identity.keys import node_id_of
 from meshp2p.identity.trust import Trust
 from meshp2p.ids import NodeId, Seconds
@@ -24,7 +24,8 @@ class BudgetSpent(Exception):
 
 _IN_VAIN_AT_ONCE: Final = 64
 _IN_VAIN_PER_SECOND: Final = 1.0
-"""Signature checks that somebody may cause for nothing: 6 ms at once, 0.1 ms a second."""
+"""Signature checks, or claims that cannot even be read, that somebody may cause for nothing: 6 ms
+at once, 0.1 ms a second."""
 
 
 def _patience() -> Budgets:
@@ -36,8 +37,9 @@ class Admission:
     """Checks what others sign, at most `SIGNATURES_PER_INPUT` signatures for each input.
 
     A signature costs some 100 us to check, so a flood of records must not delay an ack. What
-    was checked in vain is charged to whoever brought it: nobody honest passes on what it has
-    not checked, so a member that goes on bringing forgeries is not listened to for a while.
+    was read or checked in vain is charged to whoever brought it: nobody honest passes on what
+    it has not checked, so a member that goes on bringing forgeries is not listened to for a
+    while. What only came too late or too early is no fault of its bearer, who has another clock.
     """
 
     _parts: Parts
@@ -47,6 +49,7 @@ class Admission:
     _bearer: NodeId | None = attrs.field(default=None, init=False)
     _budget_before: int = attrs.field(default=0, init=False)
     _now: Seconds = attrs.field(default=0.0, init=False)
+    _excused: bool = attrs.field(default=False, init=False)
 
     def begin_input(self) -> None:
         """Start counting anew."""
@@ -55,12 +58,26 @@ class Admission:
     def begin_claim(self, bearer: NodeId | None, now: Seconds) -> None:
         """What is checked from now on was brought by this member; by our own disk if None."""
         self._bearer, self._budget_before, self._now = bearer, self._budget, now
+        self._excused = False
+
+    def listens_to(self, bearer: NodeId | None, now: Seconds) -> bool:
+        """Whether what somebody brings is looked at; all that our own disk does."""
+        return self._patience.allows(bearer, now)
+
+    def excuse(self) -> None:
+        """If the present claim comes to nothing, an honest bearer may have brought it."""
+        self._excused = True
 
     def in_vain(self) -> None:
-        """The claim came to nothing: whoever brought it is charged for what was checked."""
-        if self._bearer is not None:
-            for _ in range(self._budget_before - self._budget):
-                self._patience.spend(self._bearer, self._now)
+        """The claim came to nothing: whoever brought it is charged for what was done."""
+        checks = self._budget_before - self._budget
+        for _ in range(checks if self._excused else max(1, checks)):
+            self.unreadable(self._bearer, self._now)
+
+    def unreadable(self, bearer: NodeId | None, now: Seconds) -> None:
+        """Somebody brought what is no claim at all."""
+        if bearer is not None:
+            self._patience.spend(bearer, now)
 
     def check_line(self, line: VersionLine, node_key: bytes) -> None:
         """Check that the holder of the key signed the line.
@@ -91,6 +108,7 @@ class Admission:
             WireError: It was not: somebody plays an old one back.
         """
         if abs(self._parts.wall.unix(now) - accusation.unix) > 2 * self._tolerance:
+            self.excuse()
             raise WireError("a suspicion of another time")
 
     def check_record(
@@ -150,8 +168,6 @@ class Admission:
         return self._parts.config.clock_tolerance
 
     def _reserve(self, checks: int) -> None:
-        if checks and not self._patience.allows(self._bearer, self._now):
-            raise WireError("from somebody who has brought too many forgeries lately")
         if checks > self._budget:
             raise BudgetSpent
         self._budget -= checks
@@ -163,13 +179,19 @@ class Admission:
         before = self._trust.signatures_checked
         try:
             return self._trust.verify_chain_untrusted(chain, unix)
+        except CredentialError:
+            if self._trust.is_cached(chain):  # all signed, and only not valid now
+                self.excuse()
+            raise
         finally:
             self._budget += most - (self._trust.signatures_checked - before)
 
     def _check_time(self, line: VersionLine, unix: float) -> None:
         if line.valid_until + self._tolerance < unix:
+            self.excuse()
             raise WireError("a version line that has expired")
         if line.valid_until > unix + MAX_LINE_VALIDITY + self._tolerance:
+            self.excuse()
             raise WireError("a version line that would never expire")
 
     def _read_body(self, line: VersionLine, body_raw: bytes) -> Body:
@@ -191,8 +213,10 @@ def _check_claims(body: Body, credential: Credential) -> None:
     """Check that a member claims no more than its credential allows.
 
     Raises:
-        CredentialError: It does: somebody would be `@deploy` without leave.
+        CredentialError: It does: somebody would be `@deploy` without leave, or many at once.
     """
+    if credential.kind == CHILD:
+        raise CredentialError("the chain makes a guest, and no member")
     if credential.node_key != body.node_key:
         raise CredentialError("the chain is somebody else's")
     if credential.transport_key not in (None, body.transport_key):

@@ -171,7 +171,7 @@ class Census:
 
     def sync_payload(self) -> list[Value]:
         """All records: [line, body, chain, accusation or b""]."""
-        return [] if self._parts.guest else [row.listed() for row in self._parts.view]
+        return [] if self._parts.guest else list(map(self._parts.listed, self._parts.view))
 
     def records_of(self, ids: Sequence[bytes]) -> list[Value]:
         """Those of these members, as in `sync_payload`; strangers are left out.
@@ -182,4 +182,4 @@ class Census:
         if self._parts.guest:
             return []
         rows = (self._parts.view.find(node_id) for node_id in ids[: limits.MAX_PULLS])
-        return [row.listed() for row in rows if row is not None]
+        return [self._parts.listed(row) for row in rows if row is not None]

@@ -115,6 +115,11 @@ class Intake:
     def _settle(self, waiting: _Waiting, now: Seconds) -> bool:
         """Decide about one claim; False if its signatures have to wait."""
         self._admission.begin_claim(waiting.peer, now)
+        if not isinstance(waiting.claim, _SyncEnd | _Mark) and not self._admission.listens_to(
+            waiting.peer, now
+        ):
+            self._parts.counters["claims_refused"] += 1
+            return True
         try:
             match waiting.claim:
                 case LineItem(line):
@@ -224,6 +229,9 @@ class Intake:
     def _stranger(
         self, line: VersionLine, offered: RecordItem | None, waiting: _Waiting, now: Seconds
     ) -> None:
+        if self._parts.view.tombstones.forbid(line):
+            self._parts.counters["claims_stale"] += 1
+            return
         if offered is None:
             self._parts.pull(waiting.peer, line.node_id, now)
             return
@@ -280,6 +288,7 @@ class Intake:
             record = self._admission.check_record(line, body_raw, chain, held=held, now=now)
         except CredentialError:
             if offered is None:  # only our copy of its chain is too old
+                self._admission.excuse()
                 self._parts.pull(waiting.peer, row.id, now)
             raise
         if record.body is held.body and chain != held.chain:
@@ -372,6 +381,8 @@ class Intake:
             return False
         has_no_say = accuser.state == "left" and not or_departed
         if has_no_say or accusation.accuser == accusation.subject:
+            if has_no_say:  # as of now: its bearer may not know yet
+                self._admission.excuse()
             raise WireError("a suspicion by somebody who has no say")
         self._admission.check_accusation(accusation, accuser.record.body.node_key)
         return True

@@ -33,6 +33,8 @@ class Row:
         accusation: One signed accusation of the present version, shown to the member
             so that it can refute.
         pulled_at: When its record was last asked for because it is about to expire.
+        believed_until: If one of its older lines lasts longer than its newest: until when, in
+            Unix seconds.
         clone: A version for which a second, different line was seen.
         view_hash: Of its view, as it told last: equal to ours, it knows all that we know.
         leased: Until when our own line is valid, as we told it last; 0 if not yet.
@@ -50,6 +52,7 @@ class Row:
     heard: dict[NodeId, int] = attrs.field(factory=dict)
     accusation: bytes | None = None
     pulled_at: Seconds = _NEVER
+    believed_until: int = 0
     clone: tuple[int, int] | None = None
     view_hash: int | None = None
     leased: int = 0

@@ -11,7 +11,7 @@ import attrs
 
 from meshp2p.config import Config
 from meshp2p.events import Log, MemberEvent, MemberEventName
-from meshp2p.gossip.accusation import Accusation, Evidence
+from meshp2p.gossip.accusation import TIMEOUT, Accusation, Evidence
 from meshp2p.gossip.dissemination import Dissemination
 from meshp2p.gossip.evidence import EvidenceLog
 from meshp2p.gossip.health import Health
@@ -63,6 +63,8 @@ class Parts:
     evidence: EvidenceLog = attrs.field(factory=EvidenceLog, init=False)
     _outputs: list[Output] = attrs.field(factory=list, init=False)
     _pulls: dict[NodeId, list[NodeId]] = attrs.field(factory=dict, init=False)
+    _renewed: int = attrs.field(default=0, init=False)
+    _renewed_at: Seconds = attrs.field(default=0.0, init=False)
     _pulled: OrderedDict[NodeId, Seconds] = attrs.field(factory=OrderedDict, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -164,7 +166,44 @@ class Parts:
 
     def accuse(self, row: Row, evidence: Evidence, now: Seconds) -> Accusation:
         """Sign that this node could not reach a member."""
-        accusation = Accusation.signed(
+        accusation = self._accusation(row, evidence, now)
+        self.evidence.accused(accusation)
+        self.counters["accusations"] += 1
+        return accusation
+
+    def listed(self, row: Row) -> list[Value]:
+        """A member as lists show it, and what speaks against it in words that count now."""
+        self._renew_accusation(row)
+        return row.listed()
+
+    def doubts(self, row: Row) -> list[list[Value]]:
+        """Why a member is thought to be gone, if it is: the signed word of whoever says so."""
+        self._renew_accusation(row)
+        if row.state not in ("suspect", "dead") or row.accusation is None:
+            return []
+        return [SuspicionItem(row.accusation).wire()]
+
+    def _renew_accusation(self, row: Row) -> None:
+        """Accuse somebody dead anew, if all that speaks against it is soon too old to count.
+
+        Nobody believes what was said long ago, so whoever joins then would take the dead for
+        alive until it had asked each itself. So many are signed within one input; the others
+        are, when their listing is asked for again.
+        """
+        now = self.evidence.now
+        if row.state != "dead" or self.guest or row.id == self.identity.node_id:
+            return
+        said = None if row.accusation is None else Accusation.from_bytes_untrusted(row.accusation)
+        if said and self.wall.unix(now) - said.unix < self.config.clock_tolerance:
+            return
+        if now != self._renewed_at:
+            self._renewed_at, self._renewed = now, 0
+        if self._renewed < limits.SIGNATURES_PER_INPUT:
+            self._renewed += 1
+            row.accusation = self._accusation(row, TIMEOUT, now).raw
+
+    def _accusation(self, row: Row, evidence: Evidence, now: Seconds) -> Accusation:
+        return Accusation.signed(
             self.crypto,
             self.identity.node_private,
             self.identity.keys.group_id,
@@ -174,9 +213,6 @@ class Parts:
             unix=int(self.wall.unix(now)),
             evidence=evidence,
         )
-        self.evidence.accused(accusation)
-        self.counters["accusations"] += 1
-        return accusation
 
     def tell(self, name: MemberEventName, row: Row, reason: str = "") -> None:
         """Tell the application about a member's change of state."""

@@ -23,8 +23,8 @@ _LONGEST_PAUSE: Final = 60.0
 class Refutation:
     """Answers those who suspect this node, or who hold a newer line of it than it does.
 
-    All that is said within a quarter of a probe interval gets one answer, so that
-    nobody can make this node sign faster than that.
+    All that is said within a quarter of a probe interval gets one answer, and one new line
+    within a whole one: nobody can make this node sign, and others spread, faster than that.
     """
 
     _parts: Parts
@@ -65,14 +65,30 @@ class Refutation:
         if self._shown is not None and self._shown >= self._own.version:
             pause = self._supersede(self._shown, now)
         elif self._accusers:
-            self._parts.health.worse()  # somebody could not reach us: is it us?
+            self._doubt(now)
             self._own.refute(now)
+            pause = self._parts.config.probe_interval
         self._not_before = now + pause
         line = LineItem(self._own.record.line.raw).wire()
         for peer in self._waiting:
             self._parts.send(peer, line)
         self._waiting, self._shown = {}, None
         self._accusers.clear()
+
+    def _doubt(self, now: Seconds) -> None:
+        """Somebody could not reach us: is it us? Not for whoever says so of everybody.
+
+        Each was wrong: the more often it is, the less does its word count here.
+        """
+        reputation, population = self._parts.reputation, self._parts.view.population
+        # All are asked before any is charged: they speak of one and the same moment.
+        trusted = [one for one in self._accusers if reputation.trusts(one, population, now)]
+        for accuser in sorted(self._accusers):
+            reputation.refuted(accuser, now)
+        if trusted:
+            self._parts.health.worse()
+        else:
+            self._parts.counters["accusers_distrusted"] += 1
 
     def _supersede(self, shown: tuple[int, int], now: Seconds) -> Seconds:
         """Become the newest again; once is a restart with a slow clock, more is a clone."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from math import inf
 from typing import Final
 
@@ -26,7 +27,6 @@ from meshp2p.gossip.messages import (
     DigestItem,
     LineItem,
     Repairing,
-    SuspicionItem,
     WantItem,
 )
 from meshp2p.gossip.outputs import SyncWith
@@ -42,6 +42,8 @@ _FEW_ENTRIES: Final = 4 * ENTRIES
 """Members in them, likewise: four datagrams."""
 _FEW_RECORDS: Final = 16
 """Whole records that datagrams bring; of more, a stream."""
+_PULLED: Final = 4 * limits.MAX_PULLS
+"""Strangers of one comparison that are asked for: more questions are not open to one peer."""
 _ANSWER_WITHIN: Final[Seconds] = 3.0
 """An answer to our sums is expected for so long; afterwards it is rated as a question."""
 _AT_ONCE: Final = 12
@@ -230,26 +232,26 @@ class Repair:
                 lacks.records.append(entry.prefix)
         for row in held.values():
             lacks.strangers += 1
-            lacks.owed += [whole_if_it_fits(row.record), *_doubts(row)]
+            lacks.owed += [whole_if_it_fits(row.record), *self._parts.doubts(row)]
 
     def _weigh_known(self, row: Row, entry: Entry, lacks: _Lacks) -> None:
         mine = Entry.of(row)
         if entry.version > mine.version:
             lacks.lines.append(entry.prefix)
         elif entry.version < mine.version:
-            lacks.owed += [LineItem(row.record.line.raw).wire(), *_doubts(row)]
+            lacks.owed += [LineItem(row.record.line.raw).wire(), *self._parts.doubts(row)]
         elif entry.standing == DEAD != mine.standing:
             lacks.lines.append(entry.prefix)  # with it comes why: a reason to doubt, no more
         elif mine.standing == DEAD != entry.standing:
-            lacks.owed += _doubts(row)
+            lacks.owed += self._parts.doubts(row)
 
     def _wanted(self, item: WantItem, now: Seconds) -> Iterator[list[Value]]:
         for row in self._named(item.records, _FEW_RECORDS):
             yield whole_if_it_fits(row.record)
-            yield from _doubts(row)
+            yield from self._parts.doubts(row)
         for row in self._named(item.lines, MAX_WANTED):
             yield LineItem(row.record.line.raw).wire()
-            yield from _doubts(row)
+            yield from self._parts.doubts(row)
         for row in self._named(item.leases, MAX_WANTED):
             if self._is_fresh(row, now):
                 yield LineItem(row.record.line.raw).wire()
@@ -280,11 +282,13 @@ class Repair:
             As in `sync_payload`; None if this node is new itself, or was asked too often.
 
         Raises:
-            WireError: The entries are torn.
+            WireError: The entries are torn, or more than any view holds.
         """
         parts = self._parts
         if not parts.settled or not self._may(peer, now):
             return None
+        if len(entries) > limits.MAX_MEMBERS * digest.ENTRY_BYTES:
+            raise WireError(f"a comparison of {len(entries)} bytes")
         theirs = {entry.prefix: entry for entry in digest.entries_untrusted(entries)}
         listed: list[Value] = []
         for bucket in digest.buckets_in(mask):
@@ -292,19 +296,12 @@ class Repair:
                 entry = theirs.pop(row.id[:PREFIX_BYTES], None)
                 mine = Entry.of(row)
                 if entry is None or mine.version > entry.version:
-                    listed.append(row.listed())
+                    listed.append(parts.listed(row))
                 elif mine.version < entry.version:
                     parts.pull(peer, row.id, now)
                 elif mine.standing == DEAD != entry.standing:
-                    listed.append(row.listed())
-        for prefix in list(theirs)[: limits.MAX_MEMBERS]:
+                    listed.append(parts.listed(row))
+        for prefix in islice(theirs, _PULLED):  # whatever is left out, the next one shows again
             if mask >> digest.bucket_of(prefix) & 1 and parts.view.find(prefix) is None:
                 parts.pull(peer, NodeId(prefix), now)
         return listed
-
-
-def _doubts(row: Row) -> list[list[Value]]:
-    """Why a member is thought to be gone, if it is: the signed word of whoever says so."""
-    if row.state not in ("suspect", "dead") or row.accusation is None:
-        return []
-    return [SuspicionItem(row.accusation).wire()]

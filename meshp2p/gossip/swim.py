@@ -169,6 +169,7 @@ class Swim(Census):
             messages = messages_untrusted(items)
         except WireError:
             self._parts.counters["datagrams_malformed"] += 1
+            self._admission.unreadable(peer, now)
             return
         if self._parts.guest or peer == self._parts.identity.node_id:
             return
@@ -198,11 +199,15 @@ class Swim(Census):
         self._begin(now)
         self._intake.begin_merge()
         accusations = []
-        for value in records[: limits.MAX_MEMBERS]:
+        for number, value in enumerate(records[: limits.MAX_MEMBERS]):
+            if not self._admission.listens_to(peer, now):
+                self._parts.counters["claims_refused"] += len(records) - number
+                break
             try:
                 self._intake.merge(record_untrusted(value), peer)
             except WireError:
                 self._parts.counters["records_malformed"] += 1
+                self._admission.unreadable(peer, now)
                 continue
             match value:
                 case [_, _, _, bytes(accusation), *_] if accusation:

@@ -16,6 +16,7 @@ from meshp2p.gossip.member import Row
 from meshp2p.gossip.pool import Pool
 from meshp2p.gossip.record import Record
 from meshp2p.gossip.rows import Bucket, Crowd, Rows, with_id, without_id
+from meshp2p.gossip.tombstones import Tombstones
 from meshp2p.ids import NodeId, Seconds
 from meshp2p.wire import limits
 
@@ -40,6 +41,7 @@ class View:
     dead: Pool = attrs.field(factory=Pool, init=False)
     left: Pool = attrs.field(factory=Pool, init=False)
     directory: Directory = attrs.field(init=False)
+    tombstones: Tombstones = attrs.field(factory=Tombstones, init=False)
     _rows: Rows = attrs.field(factory=Rows, init=False)
     _buckets: list[Bucket] = attrs.field(factory=lambda: [()] * BUCKETS, init=False)
     _lost: dict[NodeId, Row] = attrs.field(factory=dict, init=False)
@@ -87,6 +89,7 @@ class View:
         if len(self._rows) >= limits.MAX_MEMBERS and not self._make_room():
             return False
         self._lost.pop(row.id, None)
+        self.tombstones.remove(row.id)
         self._rows.put(row)
         number = digest.bucket_of(row.id)
         self._buckets[number] = with_id(self._buckets[number], row.id)
@@ -108,6 +111,8 @@ class View:
     def change(self, row: Row, *, record: Record | None = None, state: State | None = None) -> None:
         """Replace what a member said, or what is thought of it."""
         pool, before = self._pool(row), digest.hash_of(row)
+        if record is not None and row.record.line.valid_until > record.line.valid_until:
+            row.believed_until = max(row.believed_until, row.record.line.valid_until)
         row.record = record or row.record
         row.state = state or row.state
         self._count(row, digest.hash_of(row) - before)
@@ -127,13 +132,16 @@ class View:
         number = digest.bucket_of(row.id)
         self._buckets[number] = without_id(self._buckets[number], row.id)
         self.directory.remove(row.id)
+        line = row.record.line
+        self.tombstones.put(row.id, line.rank, max(row.believed_until, line.valid_until))
         if row.state == "dead":
             self._lost[row.id] = row
             if len(self._lost) > limits.MAX_LOST:
                 del self._lost[next(iter(self._lost))]
 
     def expired(self, unix: float, tolerance: Seconds, rng: Random, at_most: int) -> list[Row]:
-        """Some of the departed whose lines nobody would believe any more."""
+        """Some of the departed whose last lines nobody would believe any more."""
+        self.tombstones.clear_expired(unix, tolerance)
         drawn = [*self.dead.sample(rng, at_most), *self.left.sample(rng, at_most)]
         rows = [self._rows.peek(node_id) for node_id in drawn]
         return [row for row in rows if row.record.line.valid_until + tolerance < unix]

@@ -48,6 +48,8 @@ class Credential:
 
     Args:
         node_id: Of `node_key`, which is the node's, or the child's if there is one.
+        kind: `NODE`: a member. `CHILD`: somebody for whom a member vouches, a guest, of whom
+            one credential makes as many as its holder likes; it is never counted.
         transport_key: X25519 key that it uses in handshakes; None without such a block.
         namespaces: Patterns, as are `roles`, `handles` and `announces`.
         not_before: Unix seconds; the narrowest of the chain, the transport block apart.
@@ -58,6 +60,7 @@ class Credential:
     """
 
     node_id: NodeId
+    kind: int
     node_key: bytes
     transport_key: bytes | None
     name: str

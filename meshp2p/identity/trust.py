@@ -218,6 +218,7 @@ def _signed_by(blocks: Sequence[Block], root_public: bytes) -> list[tuple[bytes,
 def _conclude(holder: Block, transport: Block | None) -> Credential:
     return Credential(
         node_id=node_id_of(holder.subject),
+        kind=holder.kind,
         node_key=holder.subject,
         transport_key=transport.subject if transport else None,
         name=holder.name,

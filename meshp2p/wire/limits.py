@@ -43,12 +43,13 @@ MAX_SYNC_BODY: Final = 8 * 1024 * 1024
 """The answer to a full sync: some 10,000 records."""
 
 LISTS_AT_ONCE: Final = 16 * 1024 * 1024
-"""Records that one peer may ask for without pause: ten thousand members five times, say from
-a machine that starts again and again. A hundred members are 50 kB."""
+"""What one peer may make this node read and send without pause, by questions about members:
+ten thousand of them five times, say from a machine that starts again and again. A hundred
+members are 50 kB."""
 
 LISTS_PER_SECOND: Final = 64 * 1024
-"""What it may ask for in the long run: ten thousand members every 48 seconds. Views that differ
-are mended by what is missing, at most once a second, and each time with somebody else."""
+"""The same in the long run: ten thousand members every 48 seconds. Views that differ are
+mended by what is missing, at most once a second, and each time with somebody else."""
 
 MAX_REASSEMBLY: Final = 16 * 1024 * 1024
 """What all half-received bodies of one connection may hold together."""
@@ -202,6 +203,9 @@ MAX_NEWS: Final = 4_096
 
 MAX_LOST: Final = 256
 """Dead members tried again although their records have expired."""
+
+MAX_TOMBSTONES: Final = 4_096
+"""Members off the list whose last word is remembered, some 300 bytes each."""
 
 MAX_ACCUSERS: Final = 1_024
 """Members whose false accusations are remembered."""

@@ -119,14 +119,15 @@ def _gossip_sizes(engine: Engine) -> list[Size]:
     parts, probes = swim._parts, swim._detector._probes
     heard = max([len(row.heard) for row in parts.view], default=0)
     unchecked = limits.MAX_UNVERIFIED + limits.MAX_SESSIONS
-    repair, lists = swim._repair, engine._membership._syncing._lists
+    repair, rations = swim._repair, engine._answers._rations._budgets
     return [
         ("digests that wait for an answer", len(repair._asked), limits.MAX_BUDGETS),
         ("peers with a budget for repairs", len(repair._budgets._left), limits.MAX_BUDGETS),
-        ("peers with a budget for lists", len(lists._left), limits.MAX_BUDGETS),
+        ("peers with rations", len(rations._left), limits.MAX_BUDGETS),
         ("questions by stream", len(engine._membership.reaching), limits.MAX_PENDING_HANDSHAKES),
         ("members", len(parts.view), limits.MAX_MEMBERS),
         ("lost members", len(parts.view._lost), limits.MAX_LOST),
+        ("tombstones", len(parts.view.tombstones), limits.MAX_TOMBSTONES),
         ("news", len(parts.news), limits.MAX_NEWS),
         ("pulls", len(parts._pulled), limits.MAX_PULLS),
         ("unchecked claims", len(swim._intake), unchecked),

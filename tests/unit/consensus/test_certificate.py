@@ -11,6 +11,7 @@ from meshp2p.consensus import Certificate, verify
 from meshp2p.consensus.ballot import CastBallot, Proposal
 from meshp2p.consensus.envelope import PPM
 from meshp2p.identity.credential import (
+    CHILD,
     NODE,
     TRANSPORT,
     Block,
@@ -200,6 +201,28 @@ def test_nobody_votes_under_a_handle_that_its_credential_does_not_give() -> None
         people = (proposal_of("alice").electors[0], attrs.evolve(person, handle=handle))
         proposal = proposal_of("alice", electors=people)
         assert certificate_of(votes, proposal).verify(ROOT).valid is valid
+
+
+def test_one_credential_makes_one_vote() -> None:
+    """Alice cannot list her guests as electors: she makes as many as she likes."""
+    alice, guest = identity_of("alice", REAL), identity_of("guest", REAL)
+    child = Block.issue(
+        REAL,
+        alice.node_private,
+        kind=CHILD,
+        mesh_id=alice.keys.mesh_id,
+        subject=guest.node_public,
+        namespaces=("default",),
+        not_before=int(UNIX),
+        not_after=int(UNIX) + 300,
+        handles=("*",),
+    )
+    above = [block.wire for block in parse_chain_untrusted(without_transport(alice.chain))]
+    person = attrs.evolve(elector_of(guest), chain=pack_chain([*above, child]))
+    proposal = proposal_of("alice", electors=(*proposal_of("alice").electors, person))
+    verdict = certificate_of([("alice", YES), ("guest", YES)], proposal).verify(ROOT)
+    assert not verdict.valid
+    assert "is a guest" in verdict.explanation
 
 
 def test_credentials_are_judged_as_of_the_call() -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable
 from random import Random
 
 import attrs
@@ -13,7 +13,15 @@ from meshp2p.config import lan
 from meshp2p.engine.core import Core
 from meshp2p.engine.links import Links
 from meshp2p.engine.membership import route_to
-from meshp2p.engine.syncing import Syncing
+from meshp2p.engine.rations import Own, Rations
+from meshp2p.engine.syncing import (
+    COMPARE_PRICE,
+    JOIN_PRICE,
+    PULL_PRICE,
+    SYNC_PRICE,
+    Syncing,
+)
+from meshp2p.errors import WireError
 from meshp2p.gossip import digest
 from meshp2p.identity.trust import Trust
 from meshp2p.ids import NodeId
@@ -31,7 +39,7 @@ NOW = START + 1.0
 class Alice:
     """A node that knows forty members, and all that it answers."""
 
-    syncing: Syncing
+    own: dict[str, Own]
     core: Core
     given: int = 0
     errors: list[str] = attrs.field(factory=list)
@@ -46,20 +54,15 @@ class Alice:
 
     def asked(self, method: str, by: str, now: float = NOW) -> int:
         """Somebody asks once; bytes that it gets."""
-        ids = [id_of(f"member{number}") for number in range(SIZE)]
         everything = (1 << digest.BUCKETS) - 1
-        answers: dict[str, tuple[Answer, codec.Value]] = {
-            "sync": (self.syncing.answer_sync, []),
-            "join": (self.syncing.answer_join, []),
-            "pull": (self.syncing.answer_pull, list(ids)),
-            "compare": (
-                self.syncing.answer_compare,
-                [everything.to_bytes(digest.MASK_BYTES, "big"), b""],
-            ),
+        bodies: dict[str, codec.Value] = {
+            "sync": [],
+            "join": [],
+            "pull": [id_of(f"member{number}") for number in range(SIZE)],
+            "compare": [everything.to_bytes(digest.MASK_BYTES, "big"), b""],
         }
         before = self.given
-        answer, body = answers[method]
-        answer(id_of(by), codec.pack(body), self.reply, now)
+        self.own[method](id_of(by), codec.pack(bodies[method]), self.reply, now)
         return self.given - before
 
     def asked_for_more_than_it_gives(self, method: str, by: str, now: float = NOW) -> int:
@@ -68,9 +71,6 @@ class Alice:
         while more := self.asked(method, by, now):
             got += more
         return got
-
-
-Answer = Callable[[NodeId, bytes, Callable[[int, bytes], None], float], None]
 
 
 def alice() -> Alice:
@@ -97,13 +97,25 @@ def alice() -> Alice:
     links = Links(
         core, door, on_request=lambda *_: None, on_gone=lambda *_: None, now=START, held=None
     )
-    return Alice(Syncing(core, swim, links, route_to=functools.partial(route_to, swim)), core)
+    syncing = Syncing(core, swim, links, route_to=functools.partial(route_to, swim))
+    rations = Rations(core.counters)
+    own = {
+        "sync": rations.rationed(SYNC_PRICE, syncing.answer_sync),
+        "join": rations.rationed(JOIN_PRICE, syncing.answer_join),
+        "pull": rations.rationed(PULL_PRICE, syncing.answer_pull),
+        "compare": rations.rationed(COMPARE_PRICE, syncing.answer_compare),
+    }
+    return Alice(own, core)
 
 
-@pytest.mark.parametrize("method", ["sync", "join", "pull"])
-def test_who_asks_for_the_list_in_a_loop_is_refused(method: str) -> None:
-    """It gets 16 MiB at once and 64 KiB a second, however often it asks; it is told why."""
+@pytest.mark.parametrize(
+    ("method", "price"), [("sync", SYNC_PRICE), ("join", JOIN_PRICE), ("pull", PULL_PRICE)]
+)
+def test_who_asks_for_the_list_in_a_loop_is_refused(method: str, price: int) -> None:
+    """Answers and prices are 16 MiB at once and 64 KiB a second; whoever has spent them is told."""
     node = alice()
+    question = 4 * SIZE * 18 if method == "pull" else 4  # each id has two bytes of head at most
+    one = price + question + node.asked(method, "bob")
 
     at_once = node.asked_for_more_than_it_gives(method, "mallory")
     later = sum(
@@ -111,12 +123,23 @@ def test_who_asks_for_the_list_in_a_loop_is_refused(method: str) -> None:
         for second in range(1, 601)
     )
 
-    one = node.asked(method, "bob")
-    assert limits.LISTS_AT_ONCE < at_once + one <= limits.LISTS_AT_ONCE + 2 * one
-    assert 600 * limits.LISTS_PER_SECOND - one <= later <= 600 * limits.LISTS_PER_SECOND + one
-    assert node.core.counters["lists_refused"] == 601
-    assert len(node.errors) == 601
+    given = one - price - question
+    assert abs(at_once / given * one - limits.LISTS_AT_ONCE) <= one
+    assert abs(later / given * one - 600 * limits.LISTS_PER_SECOND) <= 0.02 * 16 * 2**20 + one
+    assert len(node.errors) == node.core.counters["lists_refused"] == 601
     assert "ask later, or somebody else" in node.errors[0]
+
+
+def test_a_question_is_paid_for_before_it_is_read() -> None:
+    """Bytes that make no sense cost their sender as much as others, and then are not looked at."""
+    node = alice()
+    garbage = b"\xc1" * 250_000
+    for _ in range(100):
+        with contextlib.suppress(WireError):
+            node.own["pull"](id_of("mallory"), garbage, node.reply, NOW)
+    assert node.core.counters["lists_refused"] == 100 - 17
+    assert node.asked("pull", "mallory") == 0
+    assert node.asked("pull", "bob") > 0
 
 
 @pytest.mark.parametrize("method", ["sync", "join", "pull", "compare"])
@@ -146,11 +169,11 @@ def test_who_goes_on_asking_is_not_forgotten() -> None:
     node.asked_for_more_than_it_gives("sync", "mallory")
     for number in range(limits.MAX_BUDGETS - 1):
         newcomer = NodeId(number.to_bytes(16, "big"))
-        node.syncing.answer_join(newcomer, codec.pack([]), node.reply, NOW)
+        node.own["join"](newcomer, codec.pack([]), node.reply, NOW)
         if number % 100 == 0:
             assert node.asked("sync", "mallory") == 0
     for number in range(limits.MAX_BUDGETS, limits.MAX_BUDGETS + 100):
         newcomer = NodeId(number.to_bytes(16, "big"))
-        node.syncing.answer_join(newcomer, codec.pack([]), node.reply, NOW)
+        node.own["join"](newcomer, codec.pack([]), node.reply, NOW)
 
     assert node.asked("sync", "mallory") == 0

@@ -373,18 +373,18 @@ def test_a_suspect_refutes_at_once() -> None:
     assert LineItem(line_of(bob).raw) in said(outputs, "alice")
 
 
-def test_nobody_makes_a_node_sign_faster_than_four_times_per_interval() -> None:
-    """A flood of accusations gets one answer per quarter of an interval."""
+def test_nobody_makes_a_node_sign_faster_than_once_per_interval() -> None:
+    """A flood of accusations of each new version gets one answer per probe interval."""
     bob, *_ = circle("bob", "alice", "carol")
     seq = line_of(bob).seq
     for step in range(100):
-        now = NOW + step * 0.01
+        now = NOW + step * 0.03
         for accuser in ("alice", "carol"):
             stamp = int(UNIX + START) + step
             bob.receive(id_of(accuser), accuse(accuser, line_of(bob), unix=stamp), now=now)
         run_to(bob, now)
 
-    assert 4 <= line_of(bob).seq - seq <= 5
+    assert 3 <= line_of(bob).seq - seq <= 4
 
 
 def test_a_refutation_is_repeated_to_whoever_missed_it() -> None:
