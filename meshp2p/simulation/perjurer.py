@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from meshp2p.simulation.world import World
 
 _BESIDES: Final = 0.5
-"""Share of lies that leave the truth as it is, and ask for something more."""
+"""Share of lies that ask for something more; of these half leave the truth as it is."""
 
 
 @attrs.frozen
@@ -109,11 +109,7 @@ def _sayings(records: Iterable[bytes]) -> list[Saying]:
 
 def _told_by(witness: FalseWitness, saying: Saying, number: int) -> list[bytes]:
     """Frames in place of one request or answer."""
-    if witness.rng.random() < _BESIDES:
-        more = witness.besides()
-        if more:
-            first = number * MOST_AT_ONCE
-            others = [as_another(saying, first + at, each) for at, each in enumerate(more)]
-            return [as_frame(saying, saying.data), *others]
-    lie = witness.instead(saying)
-    return [] if lie is None else [as_frame(saying, lie)]
+    more = witness.besides() if witness.rng.random() < _BESIDES else []
+    others = [as_another(saying, number * MOST_AT_ONCE + at, each) for at, each in enumerate(more)]
+    lie = saying.data if others and witness.rng.random() < _BESIDES else witness.instead(saying)
+    return others if lie is None else [as_frame(saying, lie), *others]

@@ -36,7 +36,8 @@ _Life: TypeAlias = tuple[str, int]
 class AtMostOnce(Invariant):
     """A call runs at most once, unless its capability says that twice does no harm.
 
-    Not judged are calls of liars, who may ask as often as they like.
+    Not judged are calls of liars, who may ask as often as they like, nor what liars run: they
+    may deny it, so that it is tried elsewhere.
     """
 
     name = "at-most-once"
@@ -52,7 +53,7 @@ class AtMostOnce(Invariant):
         handler = node.agent.handlers.get(job.method)
         if handler is None or handler.idempotent or job.token or not job.call_id:
             return
-        if not self.lookout.is_honest(job.caller):
+        if not (self.lookout.is_honest(job.caller) and self.lookout.is_honest(node.id)):
             return
         where = self._begun[job.call_id]
         where.append(node.name)
