@@ -64,6 +64,11 @@ class Process:
         """Inputs that it has not looked at yet."""
         return len(self._backlog)
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether something is still to be done, or said, of what it was told."""
+        return not self._is_free() or bool(self._backlog)
+
     def end(self) -> None:
         """Nothing is heard or done any more."""
         self.has_ended = True

@@ -70,6 +70,8 @@ _CRAMPED: Final = 0.15
 """Share of meshes whose nodes have room for very few calls."""
 _ROOM: Final = 2
 """Handlers at once there, and calls that wait."""
+_BUSIER: Final = 4
+"""So many times more is asked for there: else hardly ever do that many come at once."""
 _HURRIED: Final = 0.15
 """Share of meshes in which what takes hours takes seconds."""
 _FOUNDERLESS: Final = 0.15
@@ -171,6 +173,7 @@ def draw_plan(seed: int) -> Plan:
     together = rng.random() < _TOGETHER
     starts = tuple(sorted(0.0 if together else round(rng.uniform(0.0, 2.0), 3) for _ in names))
     schedule, hostile, told = _draw_troubles(rng, names, max(starts), hostile)
+    cramped = Random(f"room {seed}").random() < _CRAMPED
     return Plan(
         seed=seed,
         names=names,
@@ -183,10 +186,10 @@ def draw_plan(seed: int) -> Plan:
             duplicate=rng.choice([0.0, 0.01, 0.1]),
         ),
         hostile=hostile,
-        rate=rng.choice([1.0, 3.0, 8.0]),
+        rate=rng.choice([1.0, 3.0, 8.0]) * (_BUSIER if cramped else 1),
         charged=rng.random() < _CHARGED,
         hurried=Random(f"haste {seed}").random() < _HURRIED,
-        cramped=Random(f"room {seed}").random() < _CRAMPED,
+        cramped=cramped,
         schedule=schedule,
         outsiders=draw_outsiders(seed, max(starts), hostile),
     )

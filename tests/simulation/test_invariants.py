@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from meshp2p.simulation import Violation
+from meshp2p.simulation import Handler, Violation
 from meshp2p.simulation.invariants import INVARIANTS, Invariant, look_at_rest
 from meshp2p.simulation.swarm import run_seed
 from meshp2p.wire import limits
@@ -64,6 +64,19 @@ def test_a_key_that_is_used_again_long_afterwards_may_run_again() -> None:
         scene.world.run_for(limits.DUPLICATE_LIFE + 1.0)
         assert call.error is None
     assert scene.bob.times_run("charge") == 2
+
+
+def test_whoever_was_slow_tells_later_that_it_waits_no_longer() -> None:
+    """It has given up, and still thinks about it when it is no longer slow."""
+    scene = Scene.of("gives-up")
+    (dave,) = scene.world.join("dave", handlers={"slow": Handler(function=lambda n: n, takes=2.0)})
+    call = scene.alice.call("slow", 1)
+    scene.world.run_for(0.1)
+    scene.alice.slowness = 0.2
+    scene.alice.cancel(call)
+    scene.alice.slowness = 0.0
+    scene.world.run_for(1.0)
+    assert [job.method for job in dave.cancelled] == ["slow"]
 
 
 @pytest.mark.parametrize("seed", range(4))

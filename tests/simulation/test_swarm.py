@@ -211,7 +211,7 @@ def test_a_run_tells_what_came_of_it() -> None:
 def test_a_mesh_with_little_room_refuses_calls_and_is_of_use_again_in_the_calm() -> None:
     """Two run and two wait; whoever comes then is told so, and may ask again later."""
     assert 100 < sum(draw_plan(seed).cramped for seed in range(1_000)) < 200
-    plans = [attrs.evolve(draw_plan(seed), cramped=True, rate=30.0) for seed in range(3)]
+    plans = [attrs.evolve(draw_plan(seed), cramped=True, rate=32.0) for seed in range(3)]
     outcomes = [run_plan(plan) for plan in plans]
     assert [outcome.violation for outcome in outcomes] == [None] * 3
     assert sum(outcome.coverage["overloaded"] for outcome in outcomes) > 0

@@ -100,7 +100,7 @@ class GivesUp(Invariant):
         if not self._is_open(work):
             return
         lane, world = work.end.lane, self.world
-        if lane.waiting or work.end.full:
+        if lane.waiting or work.end.full or work.end.process.is_behind:
             world.after(_LOOK_AGAIN, self._written, work)
         else:
             world.after(max(lane.free_at - world.now, 0.0) + _A_BIT, self._judge, work)
@@ -122,7 +122,7 @@ class GivesUp(Invariant):
     def _judge(self, work: _Work) -> None:
         if not self._is_open(work):
             return
-        if work.node.is_paused or work.caller.is_paused or work.end.lane.waiting:
+        if work.node.process.is_behind or work.end.lane.waiting:
             self.world.after(_LOOK_AGAIN, self._written, work)
             return
         jobs = inside.jobs_of(work.node.engine)
