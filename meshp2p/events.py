@@ -117,6 +117,7 @@ ClueKind: TypeAlias = Literal[
     "failed",
     "left",
     "returned",
+    "cloned",
 ]
 
 

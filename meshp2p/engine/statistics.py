@@ -41,6 +41,7 @@ MEMBERSHIP: Final[Mapping[str, str]] = MappingProxyType(
         "suspicions": "members that this node began to suspect, whoever accused first",
         "accusations": "accusations that this node signed",
         "false_accusations": "accusations of its own that were refuted",
+        "clones": "times that two processes were seen to sign with one key",
         "deaths": "members that this node took for dead",
         "refutations": "times that this node proved to be there when others doubted it",
         "accusers_distrusted": "accusations that counted for nothing: their authors err too often",
@@ -101,6 +102,7 @@ PROCESS: Final[Mapping[str, str]] = MappingProxyType(
         "inline_slow": "inline handlers that took longer than 5 ms, while gossip waited",
         "inline_slowest_us": "the slowest of them, microseconds",
         "clock_lag_us": "how late this process looked at the clock, at worst, microseconds",
+        "datagrams_unsent": "datagrams that this machine refused to send: no network, no room",
         "results_awaited": "results of awarded work that somebody waits for",
     }
 )

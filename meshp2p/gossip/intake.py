@@ -257,8 +257,7 @@ class Intake:
                 return
             self._admission.check_line(line, held.body.node_key)
             row.clone = line.version
-            name = row.member().name
-            self._parts.log("error", "key cloned: two records of one version", member=name)
+            self._notice_clone(row)
             return
         if line.valid_until > held.line.valid_until:
             self._admission.check_lease(line, held.body.node_key, now)
@@ -269,6 +268,13 @@ class Intake:
             record = self._admission.check_chain(held, offered.chain, now)
             if record is not held:
                 self._parts.view.change(row, record=record)
+
+    def _notice_clone(self, row: Row) -> None:
+        """Two processes sign with one key: nobody else can make two lines of one version."""
+        text, name = "key cloned: two records of one version", row.member().name
+        self._parts.counters["clones"] += 1
+        self._parts.evidence.note(row.id, "cloned", "two processes sign with its key")
+        self._parts.log("error", text, member=name)
 
     def _newer(
         self,

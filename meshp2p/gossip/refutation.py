@@ -94,6 +94,9 @@ class Refutation:
         """Become the newest again; once is a restart with a slow clock, more is a clone."""
         self._superseded += 1
         if self._superseded > 1:
+            self._parts.counters["clones"] += 1
+            me = self._parts.identity.node_id
+            self._parts.evidence.note(me, "cloned", "two processes sign with its key")
             self._parts.log(
                 "error",
                 "another process signs with this node's key",

@@ -327,6 +327,7 @@ class Shell:
             "inline_slow": runner.inline_slow if runner else 0,
             "inline_slowest_us": int(runner.slowest_inline * 1e6) if runner else 0,
             "clock_lag_us": int(driver.lag * 1e6),
+            "datagrams_unsent": driver.datagrams_unsent,
             "results_awaited": self._results.awaited,
         }
 

@@ -101,6 +101,12 @@ class Driver:
         self.lag: Seconds = 0.0
         """How late the clock was looked at, at worst; the host's stalls show here."""
 
+    @property
+    def datagrams_unsent(self) -> int:
+        """Datagrams that this machine did not take: it has no network, or too much to send."""
+        network = self._network
+        return network.unsent + sum(port.dropped for port in network.datagrams.values())
+
     @trio.lowlevel.enable_ki_protection
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Until cancelled. The sockets stay open for a goodbye, until `close`."""

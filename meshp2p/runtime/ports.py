@@ -115,6 +115,11 @@ class NetworkPort(Protocol):
         """Where it is bound."""
         ...
 
+    @property
+    def unsent(self) -> int:
+        """Datagrams for a family of addresses without a socket."""
+        ...
+
     def send_or_drop(self, data: bytes, to: Address) -> None:
         """Send from the socket of the address's family."""
 

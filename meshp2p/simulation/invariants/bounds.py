@@ -10,12 +10,10 @@ from meshp2p.ids import Seconds
 
 _ROUNDS: Final = 2
 """Passes over all members in which each is probed for certain (SWIM, section 4.3)."""
+_LONGEST_PAUSE: Final = 1.5
+"""Intervals between two tries to reach somebody lost, at most: they are jittered."""
 _ROUND_TRIPS: Final[Seconds] = 1.0
 """Handshakes, connections and retries on a network without faults."""
-_SYNCS: Final = 4
-"""Full syncs in a row: the first ones may meet somebody who is just as ignorant."""
-_TRIES: Final = 3
-"""Times that each lost member is tried: a first try may find it about to be buried."""
 
 
 def longest_suspicion(config: Config, members: int) -> Seconds:
@@ -46,11 +44,15 @@ def detection(config: Config, members: int, *, slowness: int = 1) -> Seconds:
 def convergence(config: Config, members: int) -> Seconds:
     """Within which all views are equal once nothing disturbs them any more.
 
-    Two suspicions may have to end, each of the lost has to be tried, one at a time in
-    each interval (at most 1.5 times as long), and views are compared and synced.
+    Two digest periods and two suspicion maxima, as the design has it: a suspicion that is
+    open when the faults end may last for its whole time, and so may the one that somebody
+    who learns of it only then begins; then two views may differ where no probe happens to
+    show it, until they are compared, and so may the views of those who hear of it from these.
+    And one pause between two tries to reach somebody lost, or a seed: whoever is dead to all
+    is called no oftener.
 
     The bound of the invariant L1, in `rest.py`.
     """
-    lost = _TRIES * members * 1.5 * config.lost_retry_interval
-    syncs = _SYNCS * (config.sync_patience + config.sync_interval) * 3
-    return 2 * detection(config, members) + lost + syncs
+    comparing = 2 * config.digest_interval
+    suspecting = 2 * longest_suspicion(config, members)
+    return comparing + suspecting + _LONGEST_PAUSE * config.lost_retry_interval

@@ -260,7 +260,7 @@ def test_a_node_learns_at_once_what_others_would_refuse() -> None:
 
 
 def test_a_cloned_key_is_noticed() -> None:
-    """Two different lines of one version prove a copied key; the first one stays."""
+    """Two different lines of one version prove a copied key; the first one stays, `why` says so."""
     alice, bob = circle("alice", "bob")
     twin = signed_line("bob", line_of(bob), body_hash=hashlib.sha256(b"twin").digest()[:16])
 
@@ -268,7 +268,10 @@ def test_a_cloned_key_is_noticed() -> None:
     hear_line(alice, "carol", twin.raw)
 
     cloned = [text for text in events(alice.outputs()) if "cloned" in text]
-    assert len(cloned) == 1
+    assert len(cloned) == alice.counters["clones"] == 1
+    why = alice.why(id_of("bob"), now=NOW)
+    assert why is not None
+    assert [clue.kind for clue in why.clues] == ["cloned"]
     assert held_line(alice, "bob") == line_of(bob).raw
 
 

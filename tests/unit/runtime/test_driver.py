@@ -21,6 +21,7 @@ from meshp2p.effects import (
     OpenStream,
     Record,
     Resolve,
+    SendDatagram,
     StreamId,
     StreamReady,
 )
@@ -185,6 +186,16 @@ async def open_stream(script: Script, driver: Driver, to: Address) -> None:
     script.want(OpenStream(1, to))
     driver.perform_effects()
     await script.opened.wait()
+
+
+def test_what_this_machine_does_not_send_is_counted() -> None:
+    """A datagram that the kernel refuses, as it does without a network, is no silent loss."""
+    script = Script()
+    driver = driver_of(script)
+    nobody = Address("127.255.255.255", 9)  # a broadcast, which an ordinary socket may not send
+    script.want(SendDatagram(nobody, b"hello"), SendDatagram(nobody, b"again"))
+    driver.perform_effects()
+    assert driver.datagrams_unsent == 2
 
 
 def test_a_connection_knows_nothing_of_whoever_had_it_opened() -> None:
