@@ -1,9 +1,10 @@
 """Split in two for a second, a minute, an hour or a day: soon after, all lists are equal again.
 
 Four members, two and two. After the split each hears of all others within the bound of L1,
-and nobody had to do anything for it: the promise L4. A day has twelve leases, so that each side forgets the
-other's records and has no more than what it remembers of the lost; there everything but the
-leases takes twenty times as long as usual, or a day would take minutes to compute.
+and nobody had to do anything for it: the promise L4. A day has twelve leases, so that each
+side forgets the other's records and has no more than what it remembers of the lost; there
+everything but the leases takes twenty times as long as usual, or a day would take minutes to
+compute.
 
 Default seeds: 0:4.
 Last results: 50 seeds, all promises kept; 109 node-hours; equal after 1 s, s 0.131 (most
