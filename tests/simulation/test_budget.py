@@ -6,7 +6,8 @@ import attrs
 import pytest
 
 from meshp2p.config import Config
-from meshp2p.simulation import DEAD, Agent, Handler, Node, World
+from meshp2p.simulation import ALIVE, DEAD, Agent, Handler, Node, World
+from meshp2p.wire import limits
 
 NAMES = tuple(f"agent-{number}" for number in range(20))
 
@@ -100,3 +101,23 @@ def test_a_connection_in_debt_is_closed_in_order() -> None:
     assert asked.result == bytes(60_000)
     assert bob.engine.stats()["streams"] == alice.engine.stats()["streams"] == 0
     assert alice.engine.stats()["stream_lost"] == 0
+
+
+def test_nobody_honest_comes_near_its_bounds() -> None:
+    """Twelve join, are split and meet again: no question is refused, and nobody is in debt."""
+    world = World(3)
+    nodes = world.join(*NAMES[:12])
+    split = world.partition(nodes[:6], nodes[6:])
+    world.run_for(60.0)
+    split.remove()
+    world.run_until(lambda: all(one.sees(other) == ALIVE for one in nodes for other in nodes), 60.0)
+
+    for never in ("lists_refused", "claims_refused", "records_malformed"):
+        assert sum(node.engine.stats()[never] for node in nodes) == 0
+    left = [
+        left
+        for node in nodes
+        for left, _ in node.engine._answers._rations._budgets._left.values()  # noqa: SLF001  # nobody else asks
+    ]
+    assert min(left) > limits.LISTS_AT_ONCE / 2
+    assert not any(node.engine._swim._admission._patience._left for node in nodes)  # noqa: SLF001  # likewise
