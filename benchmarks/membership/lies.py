@@ -59,10 +59,10 @@ class Lies:
         self._stock: list[Said] = []
         self._former: list[list[Value]] = []
         self.kinds: dict[str, Callable[[NodeId], Said | None]] = {
-            "forged records": self._forged,
             "old news": self._outdated,
             "accusations": self._accusations,
             "accusations of strangers": self._unheard_of,
+            "forged records": self._forged,  # for which nobody listens to it for a while
             "sums": self._sums,
             "listings": self._listings,
             "wishes": self._wishes,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from meshp2p.testing.simulation import Simulation
 
 _OF_ENGINES: Final = frozenset(
-    {"accuse", "drain", "equivocate", "flood", "forge", "replay", "spoof", "stale"}
+    {"accuse", "drain", "equivocate", "flood", "forge", "perjure", "replay", "spoof", "stale"}
 )
 """What only engines without sockets can be made to suffer."""
 KINDS: Final = tuple(kind for kind in MENU if kind not in _OF_ENGINES)

@@ -219,8 +219,10 @@ def test_a_flood_of_lines_about_nobody_is_bounded() -> None:
     assert largest <= limits.MAX_PULLS
 
 
-_REMEMBERED = ("engine._core.trust._proved", "engine._core.trust._signed")
-"""What was verified: a bounded number of hashes, so that whoever comes again costs less."""
+_ASKED = "engine._answers._rations._budgets._left"
+_REMEMBERED = ("engine._core.trust._proved", "engine._core.trust._signed", _ASKED)
+"""What was verified, and what each asked for lately: bounded, so that whoever comes again costs
+less, and cannot ask for more by coming again."""
 
 
 def test_many_guests_leave_nothing_behind() -> None:

@@ -46,17 +46,18 @@ class AtMostOnce(Invariant):
     def __init__(self, lookout: Lookout) -> None:
         """Nothing has begun."""
         super().__init__(lookout)
-        self._begun: defaultdict[bytes, list[str]] = defaultdict(list)
+        self._begun: defaultdict[bytes, list[Node]] = defaultdict(list)
         self.world.on_running.append(self._handler_begins)
 
     def _handler_begins(self, node: Node, job: Ran) -> None:
         handler = node.agent.handlers.get(job.method)
         if handler is None or handler.idempotent or job.token or not job.call_id:
             return
-        if not (self.lookout.is_honest(job.caller) and self.lookout.is_honest(node.id)):
+        if not self.lookout.is_honest(job.caller):
             return
-        where = self._begun[job.call_id]
-        where.append(node.name)
+        self._begun[job.call_id].append(node)
+        # Who was honest when it began may deny it as a liar.
+        where = [n.name for n in self._begun[job.call_id] if self.lookout.is_honest(n.id)]
         if len(where) > 1:
             self.violate(f"{job.method!r} ran twice: on {' and '.join(where)}", *where)
 
