@@ -72,6 +72,11 @@ class Survey:
         return self._calls.open_calls + self._serving.open_jobs
 
     @property
+    def is_meeting(self) -> bool:
+        """Whether a handshake that this node began waits for its answer, and words for it."""
+        return self._endpoint.is_meeting
+
+    @property
     def open_jobs(self) -> int:
         """Requests of others that run or wait."""
         return self._serving.open_jobs

@@ -32,6 +32,7 @@ from meshp2p.runtime.network import numeric
 from meshp2p.runtime.ports import NetworkPort
 
 _DRAIN_LOOK: Final = 0.02
+_LAST_WORDS: Final[Seconds] = 0.25
 _RENEW_LOOK: Final = 60.0
 _GUEST_ASKS: Final = 4
 
@@ -220,7 +221,9 @@ class Shell:
                     await trio.sleep(_DRAIN_LOOK)
         linger = engine.leave(now=driver.now())
         driver.perform_effects()
-        if not cancelled and not self._is_alone():
+        if cancelled:
+            await driver.meet(_LAST_WORDS)
+        elif not self._is_alone():
             await trio.sleep(linger)
         engine.stop(now=driver.now())
         driver.perform_effects()

@@ -40,6 +40,7 @@ them meanwhile, instead of both ends waiting for each other in turn."""
 _WALL_CLOCK_EVERY: Final = 10.0
 _BREATH: Final = 0.1
 """Seconds of rest after a socket that only failed, so that it does not take the whole CPU."""
+_MEETING_LOOK: Final[Seconds] = 0.002
 
 
 class JournalPort(Protocol):
@@ -131,6 +132,21 @@ class Driver:
         """Close all sockets; what was written still arrives."""
         self._streams.close_all()
         self._network.close()
+
+    async def meet(self, at_most: Seconds) -> None:
+        """Read answers to handshakes for so long, though everything here is cancelled.
+
+        Whoever is interrupted in the moment after it joined has no session yet: without this
+        its goodbye would wait for one in vain.
+        """
+        ends = trio.current_time() + at_most
+        with trio.CancelScope(shield=True, deadline=ends):
+            async with trio.open_nursery() as nursery:
+                for datagrams in self._network.datagrams.values():
+                    nursery.start_soon(self._read_datagrams, datagrams)
+                while self.engine.is_meeting:  # noqa: ASYNC110  # an engine has no Event to wait for
+                    await trio.sleep(_MEETING_LOOK)
+                nursery.cancel_scope.cancel()
 
     async def said_farewell(self) -> None:
         """Until the streams that were closed have written what was queued: a second at most."""

@@ -86,6 +86,11 @@ class Endpoint:
         """Sessions held."""
         return len(self._sessions)
 
+    @property
+    def is_meeting(self) -> bool:
+        """Whether a handshake that was begun here waits for its answer, and words for it."""
+        return bool(self._attempts)
+
     def path_of(self, peer: NodeId) -> Path | None:
         """Where the peer was last heard; None without a session in which something can be sent."""
         session = self._sessions.current(peer)

@@ -405,6 +405,20 @@ def test_a_session_that_only_the_peer_has_lost_is_replaced() -> None:
     assert net.kinds().count("INIT") == 2
 
 
+def test_whoever_waits_for_a_handshake_says_so() -> None:
+    """A node that has to go at once waits for that moment, or its goodbye is never sealed."""
+    net = Net("alice", "bob")
+    alice, bob = net.nodes
+    lose(net, "RESP")
+    net.send(alice, bob, b"goodbye", route=route_to(bob, xx=False))
+    assert alice.endpoint.is_meeting
+
+    net.pass_time(2.0)
+
+    assert bob.said == [b"goodbye"]
+    assert not alice.endpoint.is_meeting
+
+
 def test_every_address_of_a_peer_gets_its_chance() -> None:
     """Also the last of eight, although one handshake is tried only four times."""
     net = Net("alice", "bob")
