@@ -33,6 +33,7 @@ from meshp2p.runtime.ports import NetworkPort
 
 _DRAIN_LOOK: Final = 0.02
 _LAST_WORDS: Final[Seconds] = 0.25
+"""For handshakes under way when everything is cancelled: on a LAN they take a hundredth of it."""
 _RENEW_LOOK: Final = 60.0
 _GUEST_ASKS: Final = 4
 

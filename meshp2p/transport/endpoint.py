@@ -127,6 +127,7 @@ class Endpoint:
                 self._wait(peer, plaintext)
         elif now - session.created_at > self.rekey_after or session.may_be_lost(now):
             self._initiate(peer, route(peer), None, now)
+        session.said(now)
         path = helper or session.path
         if helper is None and isinstance(path, Via):  # made through a member: now directly
             addresses = route(peer).addresses
@@ -162,7 +163,7 @@ class Endpoint:
         """
         parsed = packet.parse_untrusted(data)
         if type(parsed) is packet.Data:  # nearly always
-            return self._receive_data(parsed, path, now)
+            return self._receive_data(parsed, path)
         match parsed:
             case packet.Init() as init:
                 self._receive_init(init, path, now)
@@ -172,11 +173,11 @@ class Endpoint:
                 self._receive_finish(finish, path, now)
         return None
 
-    def _receive_data(self, sealed: packet.Data, path: Path, now: Seconds) -> Received | None:
+    def _receive_data(self, sealed: packet.Data, path: Path) -> Received | None:
         session = self._sessions.find(sealed.receiver)
         if session is None:
             raise WireError("a datagram for a session that we do not have")
-        plaintext = session.open_untrusted(sealed, path, self._ciphers, now=now)
+        plaintext = session.open_untrusted(sealed, path, self._ciphers)
         if self._confirmations:
             self._confirmations.pop(session.index, None)
         if not session.confirmed:

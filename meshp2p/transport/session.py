@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections import OrderedDict
+from math import inf
 from typing import Final
 
 import attrs
@@ -23,7 +24,7 @@ from meshp2p.transport.replay import ReplayWindow
 _NONCE: Final = struct.Struct("<4xQ")
 _IN_VAIN: Final = 3
 _SILENCE: Final[Seconds] = 10.0
-"""As long as WireGuard waits for an answer (`KEEPALIVE_TIMEOUT`) before it begins anew."""
+"""WireGuard begins anew after 15 (whitepaper, section 6.5); here the silent are buried by then."""
 _BUSIEST: Final = 128
 """Cipher objects kept: two for each of 64 sessions, 3 KiB each."""
 
@@ -78,8 +79,8 @@ class Session:
         origin: The ephemeral key of the INIT that we answered; b"" if we began.
         resp: Our answer to it, for copies of the INIT; b"" once confirmed.
         newest: Highest counter of an authentic datagram.
-        heard_at: When the last authentic datagram came; of a new one, when it was made.
-        in_vain: Datagrams sent since then.
+        in_vain: Things said since the last authentic datagram came.
+        in_vain_since: When the first of them was said.
     """
 
     index: int
@@ -94,8 +95,8 @@ class Session:
     resp: bytes = attrs.field(default=b"", repr=False)
     counter: int = 0
     newest: int = -1
-    heard_at: Seconds = attrs.field(init=False)
     in_vain: int = 0
+    in_vain_since: Seconds = inf
     window: ReplayWindow = attrs.field(factory=ReplayWindow, repr=False)
     peer_id: NodeId = attrs.field(init=False)
     """Whose it is."""
@@ -103,7 +104,6 @@ class Session:
     def __attrs_post_init__(self) -> None:
         """Spare three steps for each datagram."""
         self.peer_id = self.peer.credential.node_id
-        self.heard_at = self.created_at
 
     @classmethod
     def agreed(
@@ -129,21 +129,23 @@ class Session:
         header = pack_data_header(self.remote_index, self.counter)
         nonce = _NONCE.pack(self.counter)
         self.counter += 1
-        self.in_vain += 1
         return header + ciphers.get(self.send_key).seal(nonce, plaintext, header)
 
+    def said(self, now: Seconds) -> None:
+        """Something goes to the peer that it should answer."""
+        self.in_vain += 1
+        self.in_vain_since = min(self.in_vain_since, now)
+
     def may_be_lost(self, now: Seconds) -> bool:
-        """Whether the peer answers so little that it may have thrown the session away."""
-        return self.in_vain >= _IN_VAIN and now - self.heard_at >= _SILENCE
+        """Whether so much was in vain for so long that the peer may not have the session."""
+        return self.in_vain >= _IN_VAIN and now - self.in_vain_since >= _SILENCE
 
     @property
     def is_ours(self) -> bool:
         """Whether we began it."""
         return not self.origin
 
-    def open_untrusted(
-        self, data: Data, path: Path, ciphers: CipherCache, *, now: Seconds
-    ) -> bytes:
+    def open_untrusted(self, data: Data, path: Path, ciphers: CipherCache) -> bytes:
         """The plaintext of a DATA datagram; its counter can be used no second time.
 
         The session's path follows the newest one. An older one that was held up must
@@ -157,7 +159,7 @@ class Session:
         nonce = _NONCE.pack(data.counter)
         plaintext = ciphers.get(self.receive_key).open(nonce, data.ciphertext, data.header)
         self.window.commit(data.counter)
-        self.heard_at, self.in_vain = now, 0
+        self.in_vain, self.in_vain_since = 0, inf
         if data.counter > self.newest:
             self.newest = data.counter
             if isinstance(path, Address):

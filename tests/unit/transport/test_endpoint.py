@@ -405,6 +405,18 @@ def test_a_session_that_only_the_peer_has_lost_is_replaced() -> None:
     assert net.kinds().count("INIT") == 2
 
 
+def test_much_to_say_after_a_long_silence_is_no_sign_of_a_lost_session() -> None:
+    """The peer had no time to answer yet; that nobody spoke before says nothing."""
+    net, alice, bob = met()
+    net.pass_time(100.0)
+    net.is_lost = lambda sent: sent.sender is bob
+    for _ in range(10):
+        net.send(alice, bob, b"and then?")
+        net.pass_time(0.5)
+
+    assert net.kinds().count("INIT") == 1
+
+
 def test_whoever_waits_for_a_handshake_says_so() -> None:
     """A node that has to go at once waits for that moment, or its goodbye is never sealed."""
     net = Net("alice", "bob")
