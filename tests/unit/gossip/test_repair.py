@@ -9,6 +9,7 @@ import attrs
 import pytest
 
 from meshp2p.config import lan
+from meshp2p.errors import WireError
 from meshp2p.gossip import digest
 from meshp2p.gossip.dissemination import Dissemination
 from meshp2p.gossip.member import Row
@@ -30,6 +31,7 @@ from meshp2p.gossip.swim import Swim
 from meshp2p.gossip.timers import WallClock
 from meshp2p.gossip.view import View
 from meshp2p.ids import NodeId
+from meshp2p.wire import limits
 from tests.simulation.swim_world import CRYPTO, START, UNIX, identity_of, swim_of
 from tests.unit.gossip.people import (
     accuse,
@@ -148,6 +150,23 @@ def test_a_newcomer_is_no_source() -> None:
     asked = bob.comparison(digest.ALL, now=NOW)
 
     assert alice.compare_untrusted(asked, id_of("bob"), now=NOW) is None
+
+
+def test_a_comparison_makes_nobody_ask_for_more_than_it_could_get() -> None:
+    """Of twenty thousand made-up members some four thousand are asked for; of more, nobody."""
+    alice, _ = friends("alice", "mallory")
+    alice.greeting([], id_of("zoe"), now=NOW)
+    alice.outputs()
+    mask = digest.ALL.to_bytes(digest.MASK_BYTES, "big")
+    made_up = [number.to_bytes(8, "little") + bytes(8) for number in range(limits.MAX_MEMBERS + 1)]
+
+    with pytest.raises(WireError, match="a comparison of"):
+        alice.compare_untrusted([mask, b"".join(made_up)], id_of("mallory"), now=NOW)
+    assert alice.outputs() == []
+
+    alice.compare_untrusted([mask, b"".join(made_up[1:])], id_of("mallory"), now=NOW)
+    asked = [len(output.ids) for output in alice.outputs() if isinstance(output, Pull)]
+    assert asked == [limits.MAX_PULLS] * 4
 
 
 def test_a_newer_line_travels_without_its_body() -> None:
