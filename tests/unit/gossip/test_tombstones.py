@@ -2,10 +2,34 @@
 
 from __future__ import annotations
 
+from random import Random
+
+import attrs
+
 from meshp2p.config import lan
+from meshp2p.gossip.member import Row
 from meshp2p.gossip.messages import RecordItem
+from meshp2p.gossip.view import View
 from tests.simulation.swim_world import START, UNIX, swim_of
 from tests.unit.gossip.people import acquaint, datagram, id_of, signed_line, state_of, work_off
+
+
+def test_a_tombstone_lasts_as_long_as_the_longest_line_and_no_longer() -> None:
+    """Two hours after its farewell an older line would still be believed; ten hours later none."""
+    record, tolerance = swim_of("bob").own_record(), lan().clock_tolerance
+    assert record is not None
+    long = attrs.evolve(record, line=signed_line("bob", record.line, valid_until=int(UNIX) + 9_999))
+    line = signed_line("bob", record.line, seq=1, state=2, valid_until=int(UNIX))
+    view = View(id_of("alice"))
+    row = Row(record=long, state="alive", joined_at=START, last_seen=START)
+    view.add(row)
+    view.change(row, record=attrs.evolve(record, line=line), state="left")
+    view.forget(row)
+
+    for after, forbidden in ((0.0, True), (9_998.0, True), (10_000.0, False)):
+        assert view.expired(UNIX + tolerance + after, tolerance, Random(1), 64) == []
+        assert view.tombstones.forbid(long.line) is forbidden
+        assert not view.tombstones.forbid(line)
 
 
 def test_a_tombstone_outlives_every_line_that_was_believed() -> None:

@@ -28,7 +28,7 @@ from meshp2p.effects import (
 from meshp2p.engine import Engine
 from meshp2p.ids import Address
 from meshp2p.runtime.driver import Driver
-from meshp2p.runtime.network import bind
+from meshp2p.runtime.network import Network, bind
 
 pytestmark = pytest.mark.timeout(20)
 
@@ -131,11 +131,11 @@ def _closed_drivers() -> Iterator[None]:
         _made.pop().abandon()
 
 
-def driver_of(script: Script) -> Driver:
-    """A driver of this script on loopback."""
+def driver_of(script: Script, network: Network | None = None) -> Driver:
+    """A driver of this script, on loopback unless told."""
     driver = Driver(
         cast("Engine", script),
-        network=bind(["127.0.0.1"], 0),
+        network=network or bind(["127.0.0.1"], 0),
         journal=Nothing(),
         runner=Nothing(),
         resolve=look_up,
@@ -196,6 +196,15 @@ def test_what_this_machine_does_not_send_is_counted() -> None:
     script.want(SendDatagram(nobody, b"hello"), SendDatagram(nobody, b"again"))
     driver.perform_effects()
     assert driver.datagrams_unsent == 2
+
+
+def test_what_no_socket_of_this_machine_leads_to_is_counted() -> None:
+    """Without IPv6 there is no way to an address of that family."""
+    script = Script()
+    driver = driver_of(script, Network({}, [], ()))
+    script.want(SendDatagram(Address("::1", 9), b"hello"))
+    driver.perform_effects()
+    assert driver.datagrams_unsent == 1
 
 
 def test_a_connection_knows_nothing_of_whoever_had_it_opened() -> None:
