@@ -115,9 +115,7 @@ def _load(path: Path) -> Scenario:
     scenario = getattr(module, "SCENARIO", None)
     if not isinstance(scenario, Scenario):
         raise UsageError(f"{path} defines no SCENARIO (a meshp2p.simulation.script.Script)")
-    seeds: object = Found(
-        str(path), path, scenario
-    ).seeds  # a file of somebody's: nobody checked it
+    seeds: object = Found(str(path), path, scenario).seeds  # of a file that nobody checked
     if not isinstance(seeds, range) or not seeds:
         raise UsageError(f"{path}: seeds={seeds!r}: allowed is a range with a seed in it")
     return scenario
