@@ -105,7 +105,7 @@ def _put(index: dict[str, _Held], name: str, one: Listed, *, calls: bool) -> boo
     if held is None and calls and one.state == "alive" and not one.draining:
         index[name] = one.id
         return True
-    if type(held) is not _Holders:
+    if not isinstance(held, _Holders):
         index[name] = holders = _holders(held)
         holders.put(one, calls=calls)
         return held is None
@@ -118,7 +118,7 @@ def _drop(index: dict[str, _Held], name: str, one: Listed) -> bool:
     held = index.get(name)
     if held is None:
         return False  # announced twice in one record
-    if type(held) is _Holders:
+    if isinstance(held, _Holders):
         held.drop(one)
         if held:
             index[name] = held.only or held
@@ -128,7 +128,7 @@ def _drop(index: dict[str, _Held], name: str, one: Listed) -> bool:
 
 
 def _holders(held: _Held | None) -> _Holders:
-    if type(held) is _Holders:
+    if isinstance(held, _Holders):
         return held
     return _Holders() if held is None else _Holders({held: True})
 
@@ -157,7 +157,7 @@ class Directory:
             callable_only: Leave out whoever announces it as a label without handler.
         """
         held = self._held(self._capabilities, capability)
-        if type(held) is not _Holders:
+        if not isinstance(held, _Holders):
             return [] if held is None else [held]
         if held.listed is None:
             held.list_again()
@@ -170,7 +170,7 @@ class Directory:
         that it takes no calls.
         """
         held = self._held(self._handles, handle)
-        if type(held) is not _Holders:
+        if not isinstance(held, _Holders):
             return [] if held is None else [held]
         if held.listed is None:
             held.list_again()
@@ -184,7 +184,7 @@ class Directory:
         found: dict[NodeId, None] = {}
         for name in self.capabilities(pattern):
             held = self._capabilities[name]
-            if type(held) is not _Holders:
+            if not isinstance(held, _Holders):
                 found[held] = None
                 continue
             for pool in (held.alive, held.suspect, held.draining):
@@ -194,7 +194,7 @@ class Directory:
     def called(self, handle: str) -> Sequence[NodeId]:
         """Live members with that handle, the suspected and the draining too."""
         held = self._held(self._handles, handle)
-        if type(held) is not _Holders:
+        if not isinstance(held, _Holders):
             return [] if held is None else [held]
         return [*held.alive, *held.suspect, *held.draining]
 
@@ -205,7 +205,7 @@ class Directory:
             at_least: Do not look closer, and give nobody, where so many cannot be.
         """
         some = [self._capabilities[name] for name in self.capabilities(pattern)]
-        pools = [held.alive if type(held) is _Holders else {held: True} for held in some]
+        pools = [held.alive if isinstance(held, _Holders) else {held: True} for held in some]
         if sum(map(len, pools)) < at_least:
             return []
         found: dict[NodeId, None] = {}

@@ -23,8 +23,9 @@ from meshp2p.wire import codec
 LINE_FORMAT: Final = 1
 HASH_BYTES: Final = 16
 
-_HEAD: Final = struct.Struct(">BQQQQHB")
+_HEAD: Final = struct.Struct(">BQIIIHH")
 """The facts, then how many bytes are left of body and line."""
+_U32: Final = (1 << 32) - 1
 _FACTS: Final = 5
 _NODE_KEY: Final = slice(4, 36)
 _TRANSPORT_KEY: Final = slice(38, 70)
@@ -80,7 +81,7 @@ class Likeness:
             pieces = _split(pieces, value, [])
         for number, value in enumerate(_twice(body)):
             pieces = _split(pieces, value, [number])
-        pieces = [each for each in pieces if type(each) is int or len(each) >= _SHORTEST]
+        pieces = [each for each in pieces if isinstance(each, int) or len(each) >= _SHORTEST]
         return cls(tuple(in_common), tuple(pieces))
 
 
@@ -90,7 +91,14 @@ def pack(facts: Facts, wire: Wire, like: Likeness) -> bytes:
     Args:
         facts: They are in the wire as well, further down.
         like: What it will take to read this.
+
+    Returns:
+        Empty if one of the facts is too large a number, which nobody needs to sign before
+        the year 2106.
     """
+    facts = facts._replace(transport_not_after=min(facts.transport_not_after, _U32))
+    if facts.seq > _U32 or facts.valid_until > _U32:
+        return b""
     twice = _twice(wire.body)
     body = _cut(wire.body, like.body)
     line = _cut(wire.line, [_payload(facts, twice[0], hash_of(wire.body))])
@@ -141,7 +149,7 @@ def _payload(facts: Facts, node_id: bytes, body_hash: bytes) -> bytes:
 
 
 def _filled(pieces: Iterable[_Piece], twice: Sequence[bytes]) -> list[bytes]:
-    return [twice[piece] if type(piece) is int else piece for piece in pieces]
+    return [twice[piece] if isinstance(piece, int) else piece for piece in pieces]
 
 
 def _of_one_node(chain: bytes) -> Iterable[bytes]:
@@ -159,7 +167,7 @@ def _split(pieces: Iterable[_Piece], value: bytes, between: list[int]) -> list[_
     """The pieces without a value that is in them; what stands for it, if anything, instead."""
     result: list[_Piece] = []
     for piece in pieces:
-        if type(piece) is int:
+        if isinstance(piece, int):
             result.append(piece)
             continue
         first, *others = piece.split(value)

@@ -41,6 +41,8 @@ _FORMAT: Final = 1
 _BODY_ELEMENTS: Final = 13
 _ROLE, _CAPABILITIES = 6, 11
 """Where they are among them."""
+_FIRST_KEY: Final = 4
+"""Bytes before the node's key."""
 _LINE_ELEMENTS: Final = 7
 _HANDLER, _IDEMPOTENT = 1, 2
 _PROTOCOL: Final = (1, 1)
@@ -86,7 +88,8 @@ class Body:
     def in_common(self) -> tuple[bytes, ...]:
         """Pieces of those bytes that many members of one mesh have, in their order."""
         values = [codec.pack(value) for value in self._values()]
-        return (b"".join(values[_ROLE:_CAPABILITIES]), b"".join(values[_CAPABILITIES:]))
+        begin = self.encode()[:_FIRST_KEY]
+        return (begin, b"".join(values[_ROLE:_CAPABILITIES]), b"".join(values[_CAPABILITIES:]))
 
     def _values(self) -> list[object]:
         return [
@@ -260,7 +263,10 @@ class Record:
         if not self.may_be_packed:
             return
         wire = Wire(self.line.raw, self.body_raw, self.chain)
-        object.__setattr__(self, "_packed", packed.pack(self._facts(), wire, like))
+        kept = packed.pack(self._facts(), wire, like)
+        if not kept:
+            return
+        object.__setattr__(self, "_packed", kept)
         object.__setattr__(self, "_like", like)
         for field in _READ_ANEW:
             object.__delattr__(self, field)

@@ -22,8 +22,8 @@ from meshp2p.gossip.rows import Bucket, Crowd, Rows, with_id, without_id
 from meshp2p.ids import NodeId, Seconds
 from meshp2p.wire import limits
 
-_UNPACKED: Final = limits.SIGNATURES_PER_INPUT // 2
-"""Records, as many as one input brings: each costs two signature checks at least."""
+_UNPACKED: Final = limits.SIGNATURES_PER_INPUT // 3
+"""Records, as many as one input brings of strangers: each costs three signature checks."""
 
 
 @attrs.define

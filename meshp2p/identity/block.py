@@ -243,7 +243,7 @@ def parse_block_untrusted(wire: object) -> Block:
 
 def allows(patterns: Patterns, name: str) -> bool:
     """Whether a pattern covers `name`, which may be a pattern itself."""
-    for pattern in patterns:  # without a generator: each chain asks some seven times
+    for pattern in patterns:  # noqa: SIM110  # a generator takes twice as long, seven times a chain
         if matches(pattern, name):
             return True
     return False

@@ -18,7 +18,7 @@ from meshp2p.wire import limits
 CLOCK_TOLERANCE: Final = 300.0
 """Seconds by which an issuer's clock and ours may differ (Kerberos, RFC 4120, forgives as much)."""
 
-_LATELY: Final = 64
+_LATELY: Final = 16
 """Credentials kept as they were read, some 600 bytes each."""
 _SECRET_NAME: Final = 15
 """Bytes that nobody can tell who lacks the secret, so that nobody can look for two alike; in
@@ -161,6 +161,7 @@ class Trust:
         self._proved = _Names(remember)
         self._signed = _Names(remember_blocks)
         self._lately: dict[bytes, Credential] = {}
+        self._named = (b"", b"")
         self._remembered = min(remember, _LATELY)
 
     def verify_chain_untrusted(
@@ -176,7 +177,7 @@ class Trust:
             WireError: It is not a chain.
             CredentialError: It does not hold; the text says where and why.
         """
-        name = self._name_of(chain)
+        name = self._name_of_chain(chain)
         if self._proved.use(name):
             credential = self._lately.get(name) or proved_by(chain)
         else:
@@ -190,7 +191,7 @@ class Trust:
 
     def is_cached(self, chain: bytes) -> bool:
         """Whether verifying the chain costs no signature check."""
-        return self._name_of(chain) in self._proved
+        return self._name_of_chain(chain) in self._proved
 
     def _remember(self, name: bytes, credential: Credential) -> None:
         if name not in self._lately:
@@ -213,6 +214,12 @@ class Trust:
         if not self._signed.use(name):
             self._check_signature(issuer_public, block)
             self._signed.add(name)
+
+    def _name_of_chain(self, chain: bytes) -> bytes:
+        """Most are asked for twice in a row: whether they are cached, then what they prove."""
+        if self._named[0] is not chain:
+            self._named = (chain, self._name_of(chain))
+        return self._named[1]
 
     def _name_of(self, wire: bytes) -> bytes:
         """What stands for these bytes: others who can choose them must not find two alike."""
