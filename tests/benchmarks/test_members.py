@@ -11,7 +11,7 @@ _MEMBERS = 500
 def test_a_member_takes_a_kilobyte() -> None:
     """Record, row, indexes and what was proved of it; equal in every run, as the inputs are.
 
-    Seen: 1,140 bytes among 500, where what is kept of a few counts for more than among
+    Seen: 1,110 bytes among 500, where what is kept of a few counts for more than among
     10,000 and dictionaries may have grown just now. Kept as they are read, records took 4,000.
     """
     learnt = learn(_MEMBERS, crypto=CheapCrypto(), traced=True)

@@ -104,8 +104,9 @@ def _all_of(record: Record) -> list[object]:
         (record.wire(), record.version, record.rank, record.state, record.valid_until),
         (record.body_hash, record.says(line), record.says(attrs.evolve(line, valid_until=7))),
         [
-            record.says(attrs.evolve(line, **{name: value}))
-            for name, value in (("seq", line.seq + 1), ("state", 3), ("body_hash", bytes(16)))
+            record.says(attrs.evolve(line, seq=line.seq + 1)),
+            record.says(attrs.evolve(line, state=3)),
+            record.says(attrs.evolve(line, body_hash=bytes(16))),
         ],
     ]
 
@@ -206,8 +207,13 @@ def test_a_line_that_somebody_else_signed_does_not_pass_for_the_kept_one() -> No
     record.pack(numbered(1).likeness())
 
     assert record.says(attrs.evolve(line, valid_until=5))
-    for change in ({"epoch": 1}, {"seq": 1}, {"state": LEFT}, {"body_hash": bytes(16)}):
-        assert not record.says(attrs.evolve(line, **change))
+    for other in (
+        attrs.evolve(line, epoch=1),
+        attrs.evolve(line, seq=1),
+        attrs.evolve(line, state=LEFT),
+        attrs.evolve(line, body_hash=bytes(16)),
+    ):
+        assert not record.says(other)
 
 
 def test_a_list_of_members_says_the_same_of_each_whether_packed_or_not() -> None:
