@@ -38,7 +38,7 @@ ADDRESSES = st.sampled_from((Address("192.0.2.7", 6374), Address("2001:db8::7", 
 CAPABILITIES = st.builds(
     CapabilityInfo, st.sampled_from(("code.review", "gpu")), tags=st.just({"lang": "py"})
 )
-NAMES = st.sampled_from(("", "alice", "bob", "a-rather-long-name-of-an-agent.with.dots"))
+NAMES = st.sampled_from(("", "alice", "bob", "a-rather-long-name.of-an-agent".ljust(63, "-")))
 
 
 @st.composite
@@ -64,7 +64,9 @@ def records(draw: st.DrawFn) -> Record:
         node_key=signing(who),
         transport_key=exchanging(who),
         journal_id=draw(st.binary(min_size=16, max_size=16)),
-        addresses=tuple(draw(st.lists(ADDRESSES, max_size=3))),
+        addresses=tuple(draw(st.lists(ADDRESSES, max_size=3)) * draw(st.sampled_from((1, 1, 8))))[
+            :8
+        ],
         handle=draw(NAMES),
         role=draw(st.sampled_from(("worker", "monitor"))),
         namespace="default",
@@ -86,8 +88,8 @@ def _later(draw: st.DrawFn, data: bytes, longest: int) -> bytes:
     fields = codec.unpack_untrusted(data)
     assert isinstance(fields, list)
     room = longest - len(data)
-    more = draw(st.sampled_from((0, 1, 3, room)))
-    longer = codec.pack([*fields, bytes(max(more - 5, 0))]) if more else data
+    more = draw(st.sampled_from((None, 0, room - 3, room - 2)))  # bytes have a head of two or three
+    longer = data if more is None else codec.pack([*fields, bytes(max(more, 0))])
     return longer if len(longer) <= longest else data
 
 
