@@ -156,7 +156,8 @@ class Directory:
         Args:
             callable_only: Leave out whoever announces it as a label without handler.
         """
-        held = self._held(self._capabilities, capability)
+        self._make()
+        held = self._capabilities.get(capability)
         if not isinstance(held, _Holders):
             return [] if held is None else [held]
         if held.listed is None:
@@ -169,7 +170,8 @@ class Directory:
         Whoever drains is there only while nobody else is called so: then it says itself
         that it takes no calls.
         """
-        held = self._held(self._handles, handle)
+        self._make()
+        held = self._handles.get(handle)
         if not isinstance(held, _Holders):
             return [] if held is None else [held]
         if held.listed is None:
@@ -188,12 +190,14 @@ class Directory:
                 found[held] = None
                 continue
             for pool in (held.alive, held.suspect, held.draining):
-                found.update(dict.fromkeys(pool))
+                if pool:
+                    found.update(dict.fromkeys(pool))
         return list(found)
 
     def called(self, handle: str) -> Sequence[NodeId]:
         """Live members with that handle, the suspected and the draining too."""
-        held = self._held(self._handles, handle)
+        self._make()
+        held = self._handles.get(handle)
         if not isinstance(held, _Holders):
             return [] if held is None else [held]
         return [*held.alive, *held.suspect, *held.draining]
@@ -236,10 +240,6 @@ class Directory:
             self._is_whole = True
             for row in self._rows:
                 self.add(Listed.of(row))
-
-    def _held(self, index: dict[str, _Held], name: str) -> _Held | None:
-        self._make()
-        return index.get(name)
 
     def update(self, before: Listed, now: Listed) -> None:
         """Bring the index in line with what is now known about a member."""
