@@ -119,16 +119,32 @@ def body_of(packed: bytes, like: Likeness) -> bytes:
 
 def line_of(packed: bytes, like: Likeness) -> bytes:
     """The line as it came."""
-    *facts, of_body, of_line = _HEAD.unpack_from(packed)
-    start, body = _HEAD.size + of_body, body_of(packed, like)
-    payload = _payload(Facts._make(facts), _twice(body)[0], hash_of(body))
-    return _restored(packed[start : start + of_line], [payload])
+    body = body_of(packed, like)
+    return _line_of(packed, body, _twice(body))
 
 
 def chain_of(packed: bytes, like: Likeness) -> bytes:
     """The chain as it came."""
+    return _chain_of(packed, like, _twice(body_of(packed, like)))
+
+
+def wire_of(packed: bytes, like: Likeness) -> Wire:
+    """All of it as it came."""
+    body = body_of(packed, like)
+    twice = _twice(body)
+    return Wire(_line_of(packed, body, twice), body, _chain_of(packed, like, twice))
+
+
+def _line_of(packed: bytes, body: bytes, twice: Sequence[bytes]) -> bytes:
+    *facts, of_body, of_line = _HEAD.unpack_from(packed)
+    start = _HEAD.size + of_body
+    payload = _payload(Facts._make(facts), twice[0], hash_of(body))
+    return _restored(packed[start : start + of_line], [payload])
+
+
+def _chain_of(packed: bytes, like: Likeness, twice: Sequence[bytes]) -> bytes:
     start = _HEAD.size + sum(_HEAD.unpack_from(packed)[_FACTS:])
-    return _restored(packed[start:], _filled(like.chain, _twice(body_of(packed, like))))
+    return _restored(packed[start:], _filled(like.chain, twice))
 
 
 def hash_of(body: bytes) -> bytes:

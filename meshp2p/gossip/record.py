@@ -325,6 +325,8 @@ class Record:
 
     def wire(self) -> list[bytes]:
         """[line, body, chain], as it travels."""
+        if self._packed and self._like:
+            return list(packed.wire_of(self._packed, self._like))
         return [self.line.raw, self.body_raw, self.chain]
 
     def _facts(self) -> Facts:
