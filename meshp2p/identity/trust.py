@@ -18,8 +18,9 @@ from meshp2p.wire import limits
 CLOCK_TOLERANCE: Final = 300.0
 """Seconds by which an issuer's clock and ours may differ (Kerberos, RFC 4120, forgives as much)."""
 
-_LATELY: Final = 16
-"""Credentials kept as they were read, some 600 bytes each."""
+_AT_FIRST, _AGAIN = 16, 256
+"""Credentials kept as they were read, some 600 bytes each: few of those that are only proved,
+as in a join, and more of those that are asked for again, as in handshakes."""
 _SECRET_NAME: Final = 15
 """Bytes that nobody can tell who lacks the secret, so that nobody can look for two alike; in
 memory half of what 32 take, which anybody can tell."""
@@ -162,7 +163,7 @@ class Trust:
         self._signed = _Names(remember_blocks)
         self._lately: dict[bytes, Credential] = {}
         self._named = (b"", b"")
-        self._remembered = min(remember, _LATELY)
+        self._remember = remember
 
     def verify_chain_untrusted(
         self, chain: bytes, unix: float, *, transport_key: bytes | None = None
@@ -180,10 +181,11 @@ class Trust:
         name = self._name_of_chain(chain)
         if self._proved.use(name):
             credential = self._lately.get(name) or proved_by(chain)
+            self._keep(name, credential, _AGAIN)
         else:
             credential = self._prove(chain)
             self._proved.add(name)
-        self._remember(name, credential)
+            self._keep(name, credential, _AT_FIRST)
         credential.check_valid_at(unix, self._tolerance)
         if transport_key is not None and credential.transport_key != transport_key:
             raise CredentialError("the chain does not end in the transport key in use")
@@ -193,10 +195,10 @@ class Trust:
         """Whether verifying the chain costs no signature check."""
         return self._name_of_chain(chain) in self._proved
 
-    def _remember(self, name: bytes, credential: Credential) -> None:
+    def _keep(self, name: bytes, credential: Credential, at_most: int) -> None:
         if name not in self._lately:
             self._lately[name] = credential
-            if len(self._lately) > self._remembered:
+            if len(self._lately) > min(at_most, self._remember):
                 del self._lately[next(iter(self._lately))]
 
     def _prove(self, chain: bytes) -> Credential:

@@ -140,7 +140,7 @@ def check_shape_untrusted(  # noqa: C901  # one loop, since every body passes it
             else:
                 values = container
             if not _CONTAINERS.isdisjoint(map(type, values)):  # many times faster than the next
-                deeper += [each for each in values if isinstance(each, list | dict)]
+                deeper += [each for each in values if type(each) in _CONTAINERS]  # type: ignore[misc]  # so these are
         if seen > limits.MAX_NODES:
             raise WireError(f"more than {limits.MAX_NODES} values")
         if not deeper:
