@@ -25,7 +25,7 @@ def _child_of(parent: NodeIdentity, number: int) -> NodeIdentity:
     private = hashlib.sha256(b"child %d" % number).digest()
     transport = hashlib.sha256(b"transport of child %d" % number).digest()
     public, transport_public = CRYPTO.signing_public(private), CRYPTO.exchange_public(transport)
-    window = {"mesh_id": parent.keys.mesh_id, "not_before": begins, "not_after": begins + 300}
+    mesh_id, ends = parent.keys.mesh_id, begins + 300
     child = Block.issue(
         CRYPTO,
         parent.node_private,
@@ -35,9 +35,19 @@ def _child_of(parent: NodeIdentity, number: int) -> NodeIdentity:
         roles=("worker",),
         handles=("*",),
         announces=("*",),
-        **window,
+        mesh_id=mesh_id,
+        not_before=begins,
+        not_after=ends,
     )
-    own = Block.issue(CRYPTO, private, kind=TRANSPORT, subject=transport_public, **window)
+    own = Block.issue(
+        CRYPTO,
+        private,
+        kind=TRANSPORT,
+        subject=transport_public,
+        mesh_id=mesh_id,
+        not_before=begins,
+        not_after=ends,
+    )
     issuers = [
         block.wire for block in parse_chain_untrusted(parent.chain) if block.kind != TRANSPORT
     ]
