@@ -133,7 +133,8 @@ class Admission:
         credential = self._check_chain(chain, unix)
         _check_claims(body, credential)
         self.check_line(line, body.node_key)
-        return Record(line=line, body=body, body_raw=body_raw, chain=chain, credential=credential)
+        record = Record(line=line, body=body, body_raw=body_raw, chain=chain, credential=credential)
+        return record.as_received()
 
     def check_lease(self, line: VersionLine, node_key: bytes, now: Seconds) -> None:
         """Check that a known version was signed again, for a time that may be.
@@ -157,7 +158,7 @@ class Admission:
         _check_claims(held.body, credential)
         if _lasts(credential) <= _lasts(held.credential):
             return held
-        return attrs.evolve(held, chain=chain, credential=credential)
+        return attrs.evolve(held, chain=chain, credential=credential).as_received()
 
     @property
     def _group_id(self) -> bytes:

@@ -160,7 +160,7 @@ class Detector:
     def accused(self, row: Row, accusation: Accusation, now: Seconds) -> None:
         """Somebody, signature verified, accuses a live member's present version."""
         accuser, population = accusation.accuser, self._parts.view.population
-        row.heard[accuser] = accusation.unix
+        row.hear(accuser, accusation.unix)
         own = accuser == self._parts.identity.node_id
         if not (own or self._parts.reputation.trusts(accuser, population, now)):
             self._parts.counters["accusers_distrusted"] += 1

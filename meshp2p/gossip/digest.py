@@ -119,7 +119,7 @@ class Entry:
     @classmethod
     def of(cls, row: Row) -> Entry:
         """What this node holds of it."""
-        epoch, left, seq = row.record.line.rank
+        epoch, left, seq = row.record.rank
         version = min(epoch, _LARGEST_EPOCH) << 19 | left << 18 | min(seq, _LARGEST_SEQ)
         return cls(row.id[:PREFIX_BYTES], version, DEAD if row.state == "dead" else 0)
 

@@ -4,19 +4,46 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
 import attrs
 
+from meshp2p.events import State
 from meshp2p.gossip.member import Row
-from meshp2p.gossip.record import Body
+from meshp2p.gossip.record import DRAINING, Record
 from meshp2p.ids import NodeId, matches
 
 _AFTER_DOT: Final = "/"
 """The character after ".", which no name contains: what begins with "x." lies below "x/"."""
 
 
-@attrs.define
+@attrs.frozen
+class Listed:
+    """One member as the index has it: what it says, and whether it is there and well."""
+
+    id: NodeId
+    record: Record
+    state: State
+    draining: bool
+
+    @classmethod
+    def of(cls, row: Row) -> Listed:
+        """As it is now."""
+        return cls(row.id, row.record, row.state, row.record.state == DRAINING)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it is in the index at all."""
+        return self.state in ("alive", "suspect")
+
+    def is_like(self, other: Listed) -> bool:
+        """Whether the index has nothing to change."""
+        if (self.state, self.draining) != (other.state, other.draining):
+            return False
+        return self.record is other.record or self.record.body == other.record.body
+
+
+@attrs.define(weakref_slot=False)
 class _Holders:
     """Who announces one name: the healthy, the suspected, the draining, as they arrived.
 
@@ -35,20 +62,28 @@ class _Holders:
         """Whether anybody is left."""
         return bool(self.alive or self.suspect or self.draining)
 
-    def put(self, node_id: NodeId, entry: _Entry, *, calls: bool) -> None:
+    @property
+    def only(self) -> NodeId | None:
+        """Whoever is the only one, and well, and takes calls; None if it is not so simple."""
+        if len(self.alive) != 1 or self.suspect or self.draining:
+            return None
+        ((node_id, calls),) = self.alive.items()
+        return node_id if calls else None
+
+    def put(self, one: Listed, *, calls: bool) -> None:
         """Add somebody who was not there."""
-        self._pool(entry)[node_id] = calls
+        self._pool(one)[one.id] = calls
         self.listed = self.callable = None
 
-    def drop(self, node_id: NodeId, entry: _Entry) -> None:
+    def drop(self, one: Listed) -> None:
         """Take somebody out."""
-        self._pool(entry).pop(node_id, None)
+        self._pool(one).pop(one.id, None)
         self.listed = self.callable = None
 
-    def _pool(self, entry: _Entry) -> dict[NodeId, bool]:
-        if entry.draining:
+    def _pool(self, one: Listed) -> dict[NodeId, bool]:
+        if one.draining:
             return self.draining
-        return self.suspect if entry.suspect else self.alive
+        return self.suspect if one.state == "suspect" else self.alive
 
     def list_again(self) -> None:
         """Make both lists, when they are asked for and not when somebody came.
@@ -60,11 +95,42 @@ class _Holders:
         self.callable = [node_id for node_id, calls in both if calls]
 
 
-@attrs.define
-class _Entry:
-    body: Body
-    suspect: bool
-    draining: bool
+_Held: TypeAlias = NodeId | _Holders
+"""Most names are one healthy member's alone: then its id says it all."""
+
+
+def _put(index: dict[str, _Held], name: str, one: Listed, *, calls: bool) -> bool:
+    """Note that somebody has this name; return whether it is the first."""
+    held = index.get(name)
+    if held is None and calls and one.state == "alive" and not one.draining:
+        index[name] = one.id
+        return True
+    if not isinstance(held, _Holders):
+        index[name] = holders = _holders(held)
+        holders.put(one, calls=calls)
+        return held is None
+    held.put(one, calls=calls)
+    return False
+
+
+def _drop(index: dict[str, _Held], name: str, one: Listed) -> bool:
+    """Note that somebody has it no more; return whether it was the last."""
+    held = index.get(name)
+    if held is None:
+        return False  # announced twice in one record
+    if isinstance(held, _Holders):
+        held.drop(one)
+        if held:
+            index[name] = held.only or held
+            return False
+    del index[name]
+    return True
+
+
+def _holders(held: _Held | None) -> _Holders:
+    if isinstance(held, _Holders):
+        return held
+    return _Holders() if held is None else _Holders({held: True})
 
 
 @attrs.define
@@ -77,11 +143,10 @@ class Directory:
 
     _rows: Iterable[Row]
     _is_whole: bool = attrs.field(default=True, init=False)
-    _entries: dict[NodeId, _Entry] = attrs.field(factory=dict, init=False)
-    _capabilities: dict[str, _Holders] = attrs.field(factory=dict, init=False)
+    _capabilities: dict[str, _Held] = attrs.field(factory=dict, init=False)
     _sorted: list[str] = attrs.field(factory=list, init=False)
     """Names of capabilities in order, so that those below `x.` lie side by side."""
-    _handles: dict[str, _Holders] = attrs.field(factory=dict, init=False)
+    _handles: dict[str, _Held] = attrs.field(factory=dict, init=False)
 
     def find(self, capability: str, *, callable_only: bool = False) -> Sequence[NodeId]:
         """Members that announce it: the alive first, then the suspected.
@@ -91,12 +156,13 @@ class Directory:
         Args:
             callable_only: Leave out whoever announces it as a label without handler.
         """
-        holders = self._holding(capability)
-        if holders is None:
-            return []
-        if holders.listed is None:
-            holders.list_again()
-        return (holders.callable if callable_only else holders.listed) or []
+        self._make()
+        held = self._capabilities.get(capability)
+        if not isinstance(held, _Holders):
+            return [] if held is None else [held]
+        if held.listed is None:
+            held.list_again()
+        return (held.callable if callable_only else held.listed) or []
 
     def by_handle(self, handle: str) -> Sequence[NodeId]:
         """Members called so, several if they are replicas: the alive first.
@@ -104,12 +170,13 @@ class Directory:
         Whoever drains is there only while nobody else is called so: then it says itself
         that it takes no calls.
         """
-        holders = self._named(handle)
-        if holders is None:
-            return []
-        if holders.listed is None:
-            holders.list_again()
-        return holders.listed or list(holders.draining)
+        self._make()
+        held = self._handles.get(handle)
+        if not isinstance(held, _Holders):
+            return [] if held is None else [held]
+        if held.listed is None:
+            held.list_again()
+        return held.listed or list(held.draining)
 
     def announcing(self, pattern: str) -> Sequence[NodeId]:
         """Live members with a capability that fits `x`, `x.*` or `*`, each once.
@@ -118,17 +185,22 @@ class Directory:
         """
         found: dict[NodeId, None] = {}
         for name in self.capabilities(pattern):
-            holders = self._capabilities[name]
-            for pool in (holders.alive, holders.suspect, holders.draining):
-                found.update(dict.fromkeys(pool))
+            held = self._capabilities[name]
+            if not isinstance(held, _Holders):
+                found[held] = None
+                continue
+            for pool in (held.alive, held.suspect, held.draining):
+                if pool:
+                    found.update(dict.fromkeys(pool))
         return list(found)
 
     def called(self, handle: str) -> Sequence[NodeId]:
         """Live members with that handle, the suspected and the draining too."""
-        holders = self._named(handle)
-        if holders is None:
-            return []
-        return [*holders.alive, *holders.suspect, *holders.draining]
+        self._make()
+        held = self._handles.get(handle)
+        if not isinstance(held, _Holders):
+            return [] if held is None else [held]
+        return [*held.alive, *held.suspect, *held.draining]
 
     def ready(self, pattern: str, at_least: int) -> list[NodeId]:
         """Members that a call for the pattern could go to: alive, with a handler, not draining.
@@ -136,7 +208,8 @@ class Directory:
         Args:
             at_least: Do not look closer, and give nobody, where so many cannot be.
         """
-        pools = [self._capabilities[name].alive for name in self.capabilities(pattern)]
+        some = [self._capabilities[name] for name in self.capabilities(pattern)]
+        pools = [held.alive if isinstance(held, _Holders) else {held: True} for held in some]
         if sum(map(len, pools)) < at_least:
             return []
         found: dict[NodeId, None] = {}
@@ -159,66 +232,39 @@ class Directory:
     def forget_all(self) -> None:
         """Look at all rows anew, at the next question: many came at once."""
         self._is_whole, self._sorted = False, []
-        self._entries, self._capabilities, self._handles = {}, {}, {}
+        self._capabilities, self._handles = {}, {}
 
     def _make(self) -> None:
         """Look at everybody, unless that was done."""
         if not self._is_whole:
             self._is_whole = True
             for row in self._rows:
-                self.update(row)
+                self.add(Listed.of(row))
 
-    def _holding(self, capability: str) -> _Holders | None:
-        self._make()
-        return self._capabilities.get(capability)
-
-    def _named(self, handle: str) -> _Holders | None:
-        self._make()
-        return self._handles.get(handle)
-
-    def update(self, row: Row) -> None:
+    def update(self, before: Listed, now: Listed) -> None:
         """Bring the index in line with what is now known about a member."""
-        if not self._is_whole:
-            return
-        if not row.is_live:
-            self.remove(row.id)
-            return
-        entry = _Entry(row.record.body, row.state == "suspect", not row.takes_calls)
-        if self._entries.get(row.id) == entry:
-            return
-        self.remove(row.id)
-        self._entries[row.id] = entry
-        if entry.body.handle:
-            named = self._handles.setdefault(entry.body.handle, _Holders())
-            named.put(row.id, entry, calls=True)
-        for capability in entry.body.capabilities:
-            self._holders(capability.name).put(row.id, entry, calls=capability.handler)
+        if self._is_whole and not before.is_like(now):
+            self.remove(before)
+            self.add(now)
 
-    def remove(self, node_id: NodeId) -> None:
-        """Forget a member, if it is known."""
-        entry = self._entries.pop(node_id, None)
-        if entry is None:
+    def add(self, one: Listed) -> None:
+        """List somebody who was not listed, if it is live."""
+        if not self._is_whole or not one.is_live:
             return
-        named = self._handles.get(entry.body.handle)
-        if named is not None:
-            named.drop(node_id, entry)
-            if not named:
-                del self._handles[entry.body.handle]
-        for capability in entry.body.capabilities:
-            self._take_out(capability.name, node_id, entry)
+        body = one.record.body
+        if body.handle:
+            _put(self._handles, body.handle, one, calls=True)
+        for capability in body.capabilities:
+            if _put(self._capabilities, capability.name, one, calls=capability.handler):
+                insort(self._sorted, capability.name)
 
-    def _holders(self, name: str) -> _Holders:
-        holders = self._capabilities.get(name)
-        if holders is None:
-            holders = self._capabilities[name] = _Holders()
-            insort(self._sorted, name)
-        return holders
-
-    def _take_out(self, name: str, node_id: NodeId, entry: _Entry) -> None:
-        holders = self._capabilities.get(name)
-        if holders is None:
-            return  # announced twice in one record
-        holders.drop(node_id, entry)
-        if not holders:
-            del self._capabilities[name]
-            del self._sorted[bisect_left(self._sorted, name)]
+    def remove(self, one: Listed) -> None:
+        """Take somebody off the list, who is on it as it says."""
+        if not self._is_whole or not one.is_live:
+            return
+        body = one.record.body
+        if body.handle:
+            _drop(self._handles, body.handle, one)
+        for capability in body.capabilities:
+            if _drop(self._capabilities, capability.name, one):
+                del self._sorted[bisect_left(self._sorted, capability.name)]

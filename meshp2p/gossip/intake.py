@@ -185,8 +185,7 @@ class Intake:
         lacking = (
             row
             for row in self._parts.view
-            if row.id != self._parts.view.own_id
-            and listing.get(row.id, _NONE) < row.record.line.rank
+            if row.id != self._parts.view.own_id and listing.get(row.id, _NONE) < row.record.rank
         )
         for row in islice(lacking, _CATCH_UP):
             if row.id in listing:
@@ -206,11 +205,11 @@ class Intake:
             self._own_line(line, peer, now)
         elif row is None:
             self._stranger(line, offered, waiting, now)
-        elif line.rank < row.record.line.rank:
+        elif line.rank < row.record.rank:
             self._parts.counters["claims_stale"] += 1
             if peer == line.node_id:  # it restarted with a slow clock: show it what we hold
                 self._parts.send(line.node_id, LineItem(row.record.line.raw).wire())
-        elif line.rank == row.record.line.rank:
+        elif line.rank == row.record.rank:
             self._same_version(row, line, offered, now)
         else:
             self._newer(row, line, offered, waiting, now)
@@ -218,9 +217,9 @@ class Intake:
     def _own_line(self, line: VersionLine, peer: NodeId | None, now: Seconds) -> None:
         """Somebody shows us a line of our own: one of an earlier run, or of a clone."""
         mine = self._parts.view.get(line.node_id)
-        if self._refutation is None or mine is None or line.rank < mine.record.line.rank:
+        if self._refutation is None or mine is None or line.rank < mine.record.rank:
             return
-        if _says_the_same(line, mine.record.line):
+        if mine.record.says(line):
             return
         self._admission.check_line(line, self._parts.identity.node_public)
         # A farewell prevails over this epoch: it takes the next one to be back.
@@ -252,16 +251,16 @@ class Intake:
         self, row: Row, line: VersionLine, offered: RecordItem | None, now: Seconds
     ) -> None:
         held = row.record
-        if not _says_the_same(line, held.line):
+        if not held.says(line):
             if row.clone == line.version:
                 return
             self._admission.check_line(line, held.body.node_key)
             row.clone = line.version
             self._notice_clone(row)
             return
-        if line.valid_until > held.line.valid_until:
+        if line.valid_until > held.valid_until:
             self._admission.check_lease(line, held.body.node_key, now)
-            held = attrs.evolve(held, line=line)
+            held = attrs.evolve(held, line=line).as_received()
             self._parts.view.change(row, record=held)
             self._parts.counters["leases"] += 1
         if offered is not None and offered.chain != held.chain:
@@ -285,7 +284,7 @@ class Intake:
         now: Seconds,
     ) -> None:
         held = row.record
-        if offered is None and line.body_hash != held.line.body_hash:
+        if offered is None and line.body_hash != held.body_hash:
             self._parts.pull(waiting.peer, row.id, now)
             return
         body_raw = held.body_raw if offered is None else offered.body
@@ -305,14 +304,14 @@ class Intake:
     def _take_over(self, row: Row, record: Record, now: Seconds, *, spread: bool) -> None:
         """The member itself spoke: all that was thought of the older version is void."""
         parts, before, held = self._parts, row.state, row.record
-        if parts.identity.node_id in row.heard and record.line.epoch == held.line.epoch:
+        if parts.identity.node_id in row.heard and record.version[0] == held.version[0]:
             parts.counters["false_accusations"] += 1
         self._detector.exonerate(row, now)
         parts.news.drop_accusations(row.id)
         row.last_seen = now
-        after: State = "left" if record.line.state == LEFT else "alive"
+        after: State = "left" if record.state == LEFT else "alive"
+        new_body = record.body_hash != held.body_hash
         parts.view.change(row, record=record, state=after)
-        new_body = record.line.body_hash != held.line.body_hash
         if spread:
             refutes = before in ("suspect", "dead")
             parts.news.put_line(record, refutes=refutes, new_body=new_body)
@@ -324,8 +323,8 @@ class Intake:
             parts.tell("member.returned", row)
         elif before == "suspect":
             parts.tell("member.updated", row, REFUTED)
-        elif record.line.state != held.line.state:
-            drains = record.line.state == DRAINING
+        elif record.state != held.state:
+            drains = record.state == DRAINING
             parts.tell("member.updated", row, "it drains" if drains else "it takes calls again")
         elif record.body.transport_key != held.body.transport_key:
             parts.tell("member.updated", row, "it restarted")
@@ -401,18 +400,9 @@ def _size_of(claim: Claim | _SyncEnd | _Mark) -> int:
     return 0
 
 
-def _says_the_same(line: VersionLine, other: VersionLine) -> bool:
-    """Whether two lines differ at most in how long they are valid."""
-    return (line.version, line.body_hash, line.state) == (
-        other.version,
-        other.body_hash,
-        other.state,
-    )
-
-
 def _with_longer_chain(record: Record, held: Record) -> Record:
     """For one body the chain that lasts longer wins."""
     old, new = held.credential, record.credential
     if (new.not_after, new.transport_not_after) >= (old.not_after, old.transport_not_after):
         return record
-    return attrs.evolve(record, chain=held.chain, credential=held.credential)
+    return attrs.evolve(record, chain=held.chain, credential=held.credential).as_received()

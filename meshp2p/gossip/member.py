@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final, Generic, TypeVar, overload
 
 import attrs
 
@@ -20,22 +22,49 @@ _DEVIATIONS: Final = 4.0
 _MOST_DEVIATION: Final[Seconds] = 60.0
 """Who does not answer for hours must not be waited for as long once it is back."""
 _NEVER: Final = -1e9
+_NOBODY: Final[Mapping[NodeId, int]] = MappingProxyType({})
+
+_T = TypeVar("_T")
 
 
-@attrs.define(kw_only=True)
+class _Seldom(Generic[_T]):
+    """An attribute of a row that few members have at any time: the others pay nothing for it."""
+
+    def __init__(self, default: _T) -> None:
+        """Of whoever has none, it is `default`."""
+        self._default = default
+
+    def __set_name__(self, _owner: type[Row], name: str) -> None:
+        """Under its own name."""
+        self._name = name
+
+    @overload
+    def __get__(self, row: None, owner: type[Row]) -> _Seldom[_T]: ...
+    @overload
+    def __get__(self, row: Row, owner: type[Row]) -> _T: ...
+    def __get__(self, row: Row | None, owner: type[Row]) -> _Seldom[_T] | _T:
+        """What was set last."""
+        if row is None:
+            return self
+        seldom = row._seldom  # noqa: SLF001  # a part of `Row`
+        return self._default if seldom is None else seldom.get(self._name, self._default)
+
+    def __set__(self, row: Row, value: _T) -> None:
+        """Keep it, unless that is what everybody has."""
+        seldom = row._seldom  # noqa: SLF001  # as above
+        if value != self._default:
+            row._seldom = {**(seldom or {}), self._name: value}  # noqa: SLF001  # as above
+        elif seldom is not None:
+            seldom.pop(self._name, None)
+            row._seldom = seldom or None  # noqa: SLF001  # as above
+
+
+@attrs.define(kw_only=True, weakref_slot=False)
 class Row:
     """One member: what it signed, and what this node thinks of its health.
 
     Args:
         joined_at: Node's monotonic clock, as is `last_seen`.
-        heard: Accuser to the wall time of its accusation of the present version.
-        by_stream: Whether it answers by stream only, and not by datagram.
-        accusation: One signed accusation of the present version, shown to the member
-            so that it can refute.
-        pulled_at: When its record was last asked for because it is about to expire.
-        believed_until: If one of its older lines lasts longer than its newest: until when, in
-            Unix seconds.
-        clone: A version for which a second, different line was seen.
         view_hash: Of its view, as it told last: equal to ours, it knows all that we know.
         leased: Until when our own line is valid, as we told it last; 0 if not yet.
     """
@@ -46,20 +75,27 @@ class Row:
     last_seen: Seconds
     rtt: Seconds | None = None
     rtt_deviation: Seconds = 0.0
-    by_stream: bool = False
     load: int | None = None
     suspicion: Suspicion | None = None
-    heard: dict[NodeId, int] = attrs.field(factory=dict)
-    accusation: bytes | None = None
-    pulled_at: Seconds = _NEVER
-    believed_until: int = 0
-    clone: tuple[int, int] | None = None
     view_hash: int | None = None
     leased: int = 0
     id: NodeId = attrs.field(init=False)
     """Its node id, the same in all its records."""
-    _shown: Member | None = attrs.field(default=None, init=False)
-    _shown_of: Record | None = attrs.field(default=None, init=False)
+    _seldom: dict[str, Any] | None = attrs.field(default=None, init=False)
+    _shown: tuple[Record, Member] | None = attrs.field(default=None, init=False)
+
+    by_stream = _Seldom(default=False)
+    """Whether it answers by stream only, and not by datagram."""
+    heard = _Seldom[Mapping[NodeId, int]](_NOBODY)
+    """Accuser to the wall time of its latest accusation of the present version."""
+    accusation = _Seldom[bytes | None](None)
+    """One signed accusation of the present version, shown to the member so that it can refute."""
+    pulled_at = _Seldom[Seconds](_NEVER)
+    """When its record was last asked for because it is about to expire."""
+    believed_until = _Seldom(0)
+    """If one of its older lines lasts longer than its newest: until when, in Unix seconds."""
+    clone = _Seldom[tuple[int, int] | None](None)
+    """A version for which a second, different line was seen."""
 
     def __attrs_post_init__(self) -> None:
         """It is asked for more often than anything else."""
@@ -68,7 +104,7 @@ class Row:
     @property
     def version(self) -> tuple[int, int]:
         """(epoch, seq) of its newest line."""
-        return self.record.line.version
+        return self.record.version
 
     @property
     def is_live(self) -> bool:
@@ -78,13 +114,17 @@ class Row:
     @property
     def takes_calls(self) -> bool:
         """Whether calls may go there: it is live and does not drain."""
-        return self.is_live and self.record.line.state != DRAINING
+        return self.is_live and self.record.state != DRAINING
 
     def acquit(self) -> None:
         """Forget all accusations: they named a version that is no longer the newest."""
         self.suspicion = None
-        self.heard = {}
+        self.heard = _NOBODY
         self.accusation = None
+
+    def hear(self, accuser: NodeId, unix: int) -> None:
+        """Note an accusation of the present version, and when it was made."""
+        self.heard = {**self.heard, accuser: unix}
 
     def learn_rtt(self, sample: Seconds) -> None:
         """Smooth one more round trip in."""
@@ -121,17 +161,17 @@ class Row:
         For whoever is looked up time and again. All of a list are not kept: a simulation
         holds a million rows.
         """
-        shown = self._shown
+        record, shown = self._shown or (None, None)
         if (
             shown is None
-            or self._shown_of is not self.record
+            or record is not self.record
             or shown.last_seen != self.last_seen
             or shown.state != self.state
             or shown.load != self.load
             or shown.rtt != self.rtt
         ):
-            shown = self._shown = self.member()
-            self._shown_of = self.record
+            shown = self.member()
+            self._shown = (self.record, shown)
         return shown
 
     def member(self) -> Member:
@@ -149,7 +189,7 @@ class Row:
             rtt=self.rtt,
             joined_at=self.joined_at,
             last_seen=self.last_seen,
-            draining=self.record.line.state == DRAINING,
+            draining=self.record.state == DRAINING,
         )
 
 
@@ -159,17 +199,15 @@ class Contact:
 
     Args:
         transport_key: X25519 key that its handshakes prove.
-        chain: What says that this key is the member's.
     """
 
     id: NodeId
     addresses: tuple[Address, ...]
     node_key: bytes
     transport_key: bytes
-    chain: bytes = attrs.field(repr=False)
 
     @classmethod
     def of(cls, row: Row) -> Contact:
         """From a member's record."""
-        body, chain = row.record.body, row.record.chain
-        return cls(row.id, body.addresses, body.node_key, body.transport_key, chain)
+        body = row.record.body
+        return cls(row.id, body.addresses, body.node_key, body.transport_key)

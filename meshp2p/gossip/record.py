@@ -6,16 +6,20 @@ the member itself. The line names its body by hash: a refutation costs the line 
 
 from __future__ import annotations
 
-import hashlib
-from typing import Final
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from meshp2p.errors import WireError
 from meshp2p.events import CapabilityInfo
+from meshp2p.gossip import packed
 from meshp2p.gossip.fields import MAX_EPOCH, array, binary, name, natural, text
+from meshp2p.gossip.packed import HASH_BYTES, LINE_FORMAT, Facts, Likeness, Wire
 from meshp2p.identity.credential import Credential
 from meshp2p.identity.keys import KEY_BYTES, SIGNATURE_BYTES, Crypto
+from meshp2p.identity.trust import proved_by
 from meshp2p.ids import NODE_ID_BYTES, Address, NodeId, address_from_packed
 from meshp2p.wire import codec, limits
 from meshp2p.wire.codec import Value
@@ -28,7 +32,6 @@ LEFT: Final = 2
 """State of a line: gone, and final for its epoch."""
 
 LINE_DOMAIN: Final = b"meshp2p/line/1\0"
-HASH_BYTES: Final = 16
 MAX_LINE: Final = 256
 """Bytes. A line of this version has some 125; later ones may append."""
 MAX_LINE_VALIDITY: Final = 86_400
@@ -36,6 +39,10 @@ MAX_LINE_VALIDITY: Final = 86_400
 
 _FORMAT: Final = 1
 _BODY_ELEMENTS: Final = 13
+_ROLE, _CAPABILITIES = 6, 11
+"""Where they are among them."""
+_FIRST_KEY: Final = 4
+"""Bytes before the node's key."""
 _LINE_ELEMENTS: Final = 7
 _HANDLER, _IDEMPOTENT = 1, 2
 _PROTOCOL: Final = (1, 1)
@@ -76,23 +83,30 @@ class Body:
 
     def encode(self) -> bytes:
         """The bytes whose hash goes into the line."""
-        return codec.pack(
-            [
-                _FORMAT,
-                self.node_key,
-                self.transport_key,
-                self.journal_id,
-                [address.packed() for address in self.addresses],
-                self.handle,
-                self.role,
-                self.namespace,
-                self.zone,
-                list(self.protocol),
-                self.flags,
-                [_capability_value(capability) for capability in self.capabilities],
-                self.more_hash,
-            ]
-        )
+        return codec.pack(self._values())
+
+    def in_common(self) -> tuple[bytes, ...]:
+        """Pieces of those bytes that many members of one mesh have, in their order."""
+        values = [codec.pack(value) for value in self._values()]
+        begin = self.encode()[:_FIRST_KEY]
+        return (begin, b"".join(values[_ROLE:_CAPABILITIES]), b"".join(values[_CAPABILITIES:]))
+
+    def _values(self) -> list[object]:
+        return [
+            _FORMAT,
+            self.node_key,
+            self.transport_key,
+            self.journal_id,
+            [address.packed() for address in self.addresses],
+            self.handle,
+            self.role,
+            self.namespace,
+            self.zone,
+            list(self.protocol),
+            self.flags,
+            [_capability_value(capability) for capability in self.capabilities],
+            self.more_hash,
+        ]
 
     @classmethod
     def from_bytes_untrusted(cls, data: bytes) -> Body:
@@ -178,7 +192,7 @@ class VersionLine:
         valid_until: int,
     ) -> VersionLine:
         """Sign a version of this node itself."""
-        payload = codec.pack([_FORMAT, node_id, body_hash, epoch, seq, state, valid_until])
+        payload = codec.pack([LINE_FORMAT, node_id, body_hash, epoch, seq, state, valid_until])
         signature = crypto.sign(node_private, LINE_DOMAIN + group_id + payload)
         return cls(
             node_id=node_id,
@@ -200,7 +214,7 @@ class VersionLine:
         if not SIGNATURE_BYTES < len(data) <= MAX_LINE:
             raise WireError(f"a version line of {len(data)} bytes")
         fields = codec.unpack_list_untrusted(data[:-SIGNATURE_BYTES], _LINE_ELEMENTS)
-        if fields[0] != _FORMAT:
+        if fields[0] != LINE_FORMAT:
             raise WireError("a version line of another format")
         return cls(
             node_id=NodeId(binary(fields[1], "node id", exactly=NODE_ID_BYTES)),
@@ -218,24 +232,127 @@ class VersionLine:
         return crypto.verify(node_key, LINE_DOMAIN + group_id + payload, signature)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, weakref_slot=False)
 class Record:
-    """A line, its body, and the chain that says its owner belongs here; all verified."""
+    """A line, its body, and the chain that says its owner belongs here; all verified.
+
+    One that came from elsewhere may be kept `packed`: then its fields are read from its
+    bytes whenever they are asked for, and `rank`, `state` and the like without that.
+    """
 
     line: VersionLine
     body: Body
     body_raw: bytes = attrs.field(repr=False)
     chain: bytes = attrs.field(repr=False)
     credential: Credential = attrs.field(repr=False)
+    _packed: bytes | None = attrs.field(default=None, init=False, eq=False, repr=False)
+    """None unless all fields were read from the bytes; empty until it is packed."""
+    _like: Likeness | None = attrs.field(default=None, init=False, eq=False, repr=False)
+
+    def as_received(self) -> Record:
+        """The same, of which all was read from the very bytes that it travels as."""
+        object.__setattr__(self, "_packed", b"")
+        return self
+
+    def likeness(self) -> Likeness:
+        """What it has in common with others of its mesh, if it is as received."""
+        return Likeness.of(self.body_raw, self.chain, self.body.in_common())
+
+    def pack(self, like: Likeness) -> None:
+        """Keep the bytes alone, as what they do not share with others; see `as_received`."""
+        if not self.may_be_packed:
+            return
+        wire = Wire(self.line.raw, self.body_raw, self.chain)
+        kept = packed.pack(self._facts(), wire, like)
+        if not kept:
+            return
+        object.__setattr__(self, "_packed", kept)
+        object.__setattr__(self, "_like", like)
+        for field in _READ_ANEW:
+            object.__delattr__(self, field)
+
+    @property
+    def may_be_packed(self) -> bool:
+        """Whether that would lose nothing, and has not been done."""
+        return self._packed == b""
+
+    if not TYPE_CHECKING:  # whatever is not above stays an error
+
+        def __getattr__(self, name: str) -> object:
+            """Read a field that is not kept."""
+            read = _READ_ANEW.get(name)
+            if read is None:
+                raise AttributeError(name, name=name, obj=self)
+            return read(self._packed, self._like)
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """(epoch, seq), as of its line."""
+        return self._facts()[1:3] if self._packed else self.line.version
+
+    @property
+    def rank(self) -> tuple[int, bool, int]:
+        """What prevails, as of its line."""
+        if not self._packed:
+            return self.line.rank
+        state, epoch, seq, _, _ = self._facts()
+        return (epoch, state == LEFT, seq)
+
+    @property
+    def state(self) -> int:
+        """`UP`, `DRAINING` or `LEFT`, as of its line."""
+        return self._packed[0] if self._packed else self.line.state
+
+    @property
+    def valid_until(self) -> int:
+        """Unix seconds, as of its line."""
+        return self._facts().valid_until if self._packed else self.line.valid_until
+
+    @property
+    def transport_not_after(self) -> int:
+        """Unix seconds, as of its credential."""
+        return self._facts().transport_not_after
+
+    @property
+    def body_hash(self) -> bytes:
+        """By which its line names its body."""
+        return packed.hash_of(self.body_raw) if self._packed else self.line.body_hash
+
+    def says(self, line: VersionLine) -> bool:
+        """Whether a line differs at most in how long it is valid."""
+        same = self.version == line.version and self.state == line.state
+        return same and self.body_hash == line.body_hash
 
     def wire(self) -> list[bytes]:
         """[line, body, chain], as it travels."""
+        if self._packed and self._like:
+            return list(packed.wire_of(self._packed, self._like))
         return [self.line.raw, self.body_raw, self.chain]
+
+    def _facts(self) -> Facts:
+        if self._packed:
+            return packed.facts_of(self._packed)
+        line, until = self.line, self.credential.transport_not_after
+        return Facts(line.state, line.epoch, line.seq, line.valid_until, until)
+
+
+@lru_cache(maxsize=256)  # whoever is called, is called again; 200 KiB
+def _body(kept: bytes, like: Likeness) -> Body:
+    return Body.from_bytes_untrusted(packed.body_of(kept, like))
+
+
+_READ_ANEW: Final[dict[str, Callable[[bytes, Likeness], object]]] = {
+    "line": lambda kept, like: VersionLine.from_bytes_untrusted(packed.line_of(kept, like)),
+    "body": _body,
+    "body_raw": packed.body_of,
+    "chain": packed.chain_of,
+    "credential": lambda kept, like: proved_by(packed.chain_of(kept, like)),
+}
 
 
 def body_hash(body_raw: bytes) -> bytes:
     """16 bytes: by which a line names its body."""
-    return hashlib.sha256(body_raw).digest()[:HASH_BYTES]
+    return packed.hash_of(body_raw)
 
 
 def _capability_value(capability: CapabilityInfo) -> list[object]:

@@ -192,7 +192,7 @@ class Repair:
         return [
             row
             for row in self._parts.view.bucket(bucket)
-            if row.is_live or row.record.line.valid_until + tolerance >= unix
+            if row.is_live or row.record.valid_until + tolerance >= unix
         ]
 
     # Listings
@@ -263,7 +263,7 @@ class Repair:
                 yield row
 
     def _is_fresh(self, row: Row, now: Seconds) -> bool:
-        left = row.record.line.valid_until - self._parts.wall.unix(now)
+        left = row.record.valid_until - self._parts.wall.unix(now)
         return left > _AGEING * self._parts.config.line_validity
 
     # By stream

@@ -161,8 +161,8 @@ class Rounds:
     def _is_ageing(self, row: Row, now: Seconds) -> bool:
         """Whether a newer line or chain must exist by now, which did not get here."""
         unix = self._parts.wall.unix(now)
-        chain_ends = row.record.credential.transport_not_after
-        return row.record.line.valid_until < unix or 0 < chain_ends < unix + _RENEW_BEFORE
+        chain_ends = row.record.transport_not_after
+        return row.record.valid_until < unix or 0 < chain_ends < unix + _RENEW_BEFORE
 
     def _ask_again(self, now: Seconds) -> None:
         """Ping the peer whose view differed: its ack shows whether it still does."""

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Iterator
 from random import Random
+from typing import Final
 
 import attrs
 
 from meshp2p.events import State
 from meshp2p.gossip import digest
 from meshp2p.gossip.digest import BUCKETS, Sums
-from meshp2p.gossip.directory import Directory
+from meshp2p.gossip.directory import Directory, Listed
 from meshp2p.gossip.member import Row
+from meshp2p.gossip.packed import Likeness
 from meshp2p.gossip.pool import Pool
 from meshp2p.gossip.record import Record
 from meshp2p.gossip.rows import Bucket, Crowd, Rows, with_id, without_id
 from meshp2p.gossip.tombstones import Tombstones
 from meshp2p.ids import NodeId, Seconds
 from meshp2p.wire import limits
+
+_UNPACKED: Final = limits.SIGNATURES_PER_INPUT // 3
+"""Records, as many as one input brings of strangers: each costs three signature checks."""
 
 
 @attrs.define
@@ -45,6 +51,10 @@ class View:
     _rows: Rows = attrs.field(factory=Rows, init=False)
     _buckets: list[Bucket] = attrs.field(factory=lambda: [()] * BUCKETS, init=False)
     _lost: dict[NodeId, Row] = attrs.field(factory=dict, init=False)
+    _like: Likeness | None = attrs.field(default=None, init=False)
+    """What the first record from elsewhere has in common with all others."""
+    _newest: deque[Record] = attrs.field(factory=deque, init=False)
+    """Records of others that are not packed yet: their arrival has still to be told."""
 
     def __attrs_post_init__(self) -> None:
         """The directory looks at all rows when many come at once."""
@@ -94,7 +104,8 @@ class View:
         number = digest.bucket_of(row.id)
         self._buckets[number] = with_id(self._buckets[number], row.id)
         self._count(row, digest.hash_of(row))
-        self.directory.update(row)
+        self.directory.add(Listed.of(row))
+        self._keep(row.record)
         if row.id != self.own_id:
             self._pool(row).add(row.id)
         return True
@@ -111,12 +122,15 @@ class View:
     def change(self, row: Row, *, record: Record | None = None, state: State | None = None) -> None:
         """Replace what a member said, or what is thought of it."""
         pool, before = self._pool(row), digest.hash_of(row)
-        if record is not None and row.record.line.valid_until > record.line.valid_until:
-            row.believed_until = max(row.believed_until, row.record.line.valid_until)
+        if record is not None and row.record.valid_until > record.valid_until:
+            row.believed_until = max(row.believed_until, row.record.valid_until)
+        listed = Listed.of(row)
         row.record = record or row.record
         row.state = state or row.state
         self._count(row, digest.hash_of(row) - before)
-        self.directory.update(row)
+        self.directory.update(listed, Listed.of(row))
+        if record is not None and row.id != self.own_id:
+            self._keep(record)
         if row.id != self.own_id and self._pool(row) is not pool:
             pool.discard(row.id)
             self._pool(row).add(row.id)
@@ -131,9 +145,9 @@ class View:
         self._rows.remove(row.id)
         number = digest.bucket_of(row.id)
         self._buckets[number] = without_id(self._buckets[number], row.id)
-        self.directory.remove(row.id)
-        line = row.record.line
-        self.tombstones.put(row.id, line.rank, max(row.believed_until, line.valid_until))
+        self.directory.remove(Listed.of(row))
+        record = row.record
+        self.tombstones.put(row.id, record.rank, max(row.believed_until, record.valid_until))
         if row.state == "dead":
             self._lost[row.id] = row
             if len(self._lost) > limits.MAX_LOST:
@@ -144,7 +158,7 @@ class View:
         self.tombstones.clear_expired(unix, tolerance)
         drawn = [*self.dead.sample(rng, at_most), *self.left.sample(rng, at_most)]
         rows = [self._rows.peek(node_id) for node_id in drawn]
-        return [row for row in rows if row.record.line.valid_until + tolerance < unix]
+        return [row for row in rows if row.record.valid_until + tolerance < unix]
 
     def draw_lost(self, rng: Random) -> Row | None:
         """A dead member at random: it may have come back without knowing that it was away."""
@@ -160,6 +174,19 @@ class View:
     def has_lost(self) -> bool:
         """Whether anybody is dead who did not leave."""
         return bool(self.dead) or bool(self._lost)
+
+    def _keep(self, record: Record) -> None:
+        """Pack it, but not yet: whoever is told of it looks into it.
+
+        Among few it is not worth the time of reading them again and again.
+        """
+        if len(self._rows) <= limits.UNPACKED_MEMBERS or not record.may_be_packed:
+            return
+        self._newest.append(record)
+        if len(self._newest) > _UNPACKED:
+            oldest = self._newest.popleft()
+            self._like = self._like or oldest.likeness()
+            oldest.pack(self._like)
 
     def _make_room(self) -> bool:
         for pool in (self.left, self.dead):

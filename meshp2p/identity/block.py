@@ -10,6 +10,7 @@ Source: Macaroons and Biscuit (narrowing without asking the issuer), Nebula and 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 import attrs
@@ -242,7 +243,10 @@ def parse_block_untrusted(wire: object) -> Block:
 
 def allows(patterns: Patterns, name: str) -> bool:
     """Whether a pattern covers `name`, which may be a pattern itself."""
-    return any(matches(pattern, name) for pattern in patterns)
+    for pattern in patterns:  # noqa: SIM110  # a generator takes twice as long, seven times a chain
+        if matches(pattern, name):
+            return True
+    return False
 
 
 def _fixed(value: object, length: int) -> bytes:
@@ -266,10 +270,17 @@ def _label(value: object) -> str:
 def _patterns(value: object) -> Patterns:
     if type(value) is not list:
         raise WireError("not a list of patterns")
+    if not value:
+        return ()
     try:
-        return tuple(check_pattern("pattern", item) for item in value)
-    except UsageError as error:
+        return _checked(tuple(value))
+    except (TypeError, UsageError) as error:  # the former if it cannot even be looked up
         raise WireError("not a pattern") from error
+
+
+@lru_cache(maxsize=64)  # all members of a mesh may be much the same
+def _checked(items: tuple[object, ...]) -> Patterns:
+    return tuple(check_pattern("pattern", item) for item in items)
 
 
 def _bounds(value: object) -> dict[str, int]:

@@ -162,6 +162,7 @@ def hkdf(secret: bytes, info: bytes, length: int = KEY_BYTES) -> bytes:
     return output[:length]
 
 
+@lru_cache(maxsize=8)  # one record asks five times for the id of the same two keys
 def node_id_of(public: bytes) -> NodeId:
     """The id of whoever owns this Ed25519 public key: 16 bytes."""
     return NodeId(hashlib.sha256(b"meshp2p-id" + public).digest()[:NODE_ID_BYTES])

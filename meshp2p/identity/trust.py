@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Final
 
@@ -18,6 +17,13 @@ from meshp2p.wire import limits
 
 CLOCK_TOLERANCE: Final = 300.0
 """Seconds by which an issuer's clock and ours may differ (Kerberos, RFC 4120, forgives as much)."""
+
+_AT_FIRST, _AGAIN = 16, 256
+"""Credentials kept as they were read, some 600 bytes each: few of those that are only proved,
+as in a join, and more of those that are asked for again, as in handshakes."""
+_SECRET_NAME: Final = 15
+"""Bytes that nobody can tell who lacks the secret, so that nobody can look for two alike; in
+memory half of what 32 take, which anybody can tell."""
 
 
 @attrs.frozen(kw_only=True)
@@ -95,7 +101,8 @@ def verify_chain(
         CredentialError: It does not hold; the text says where and why.
     """
     blocks = parse_chain_untrusted(chain)
-    credential = _claims(blocks, root_public, mesh_id)
+    root = Block.of_root(root_public, blocks[0].mesh_id if mesh_id is None else mesh_id)
+    credential = _claims(blocks, root)
     for issuer_public, block in _signed_by(blocks, root_public):
         block.check_signature(crypto, issuer_public)
     credential.check_valid_at(at, tolerance)
@@ -104,13 +111,29 @@ def verify_chain(
     return credential
 
 
+def secret_of(node_private: bytes) -> bytes:
+    """What a node's judge may keep its memory short with; see `Trust`."""
+    return hkdf(node_private, b"meshp2p/1 proved")
+
+
+def proved_by(chain: bytes) -> Credential:
+    """What a chain proves that was verified before: it is only read again.
+
+    Raises:
+        WireError: It is not a chain, so it was not verified.
+        CredentialError: Likewise.
+    """
+    return _concluded(parse_chain_untrusted(chain))
+
+
 class Trust:
     """The judge of one mesh. Remembers what it has verified, so that it costs signatures once.
 
     Chains by their bytes; and the blocks above the last by bytes and issuer, since the chains
     of one issuer begin alike, and so do those of one node that renews its transport key.
     Neither rules nor time are remembered: each chain must narrow from block to block by
-    itself, and each call judges the moment anew.
+    itself, and each call judges the moment anew. What a chain proves is remembered of those
+    that were lately asked for, and else read again: a tenth of a signature check.
     """
 
     def __init__(
@@ -121,21 +144,26 @@ class Trust:
         *,
         remember: int = limits.MAX_PROVED_CHAINS,
         remember_blocks: int = limits.MAX_PROVED_BLOCKS,
+        secret: bytes = b"",
     ) -> None:
         """Trust the root of `keys`, for its mesh.
 
         Clocks are forgiven `tolerance` seconds; `remember` chains at most are kept, and
-        `remember_blocks` of the blocks that others may share.
+        `remember_blocks` of the blocks that others may share. With a `secret` of this node
+        alone, of at most 64 bytes, what is kept of each takes less memory.
         """
         self.signatures_checked = 0
         """Signature checks so far, 70 us each; callers budget with it."""
         self._crypto = crypto
         self._keys = keys
         self._tolerance = tolerance
+        self._root = Block.of_root(keys.root_public, keys.mesh_id)
+        self._secret = secret
+        self._proved = _Names(remember)
+        self._signed = _Names(remember_blocks)
+        self._lately: dict[bytes, Credential] = {}
+        self._named = (b"", b"")
         self._remember = remember
-        self._proved: OrderedDict[bytes, Credential] = OrderedDict()
-        self._remember_blocks = remember_blocks
-        self._signed: OrderedDict[bytes, None] = OrderedDict()
 
     def verify_chain_untrusted(
         self, chain: bytes, unix: float, *, transport_key: bytes | None = None
@@ -150,12 +178,14 @@ class Trust:
             WireError: It is not a chain.
             CredentialError: It does not hold; the text says where and why.
         """
-        name = _name_of(chain)
-        credential = self._proved.get(name)
-        if credential is None:
-            credential = self._prove_and_remember(name, chain)
+        name = self._name_of_chain(chain)
+        if self._proved.use(name):
+            credential = self._lately.get(name) or proved_by(chain)
+            self._keep(name, credential, _AGAIN)
         else:
-            self._proved.move_to_end(name)
+            credential = self._prove(chain)
+            self._proved.add(name)
+            self._keep(name, credential, _AT_FIRST)
         credential.check_valid_at(unix, self._tolerance)
         if transport_key is not None and credential.transport_key != transport_key:
             raise CredentialError("the chain does not end in the transport key in use")
@@ -163,48 +193,89 @@ class Trust:
 
     def is_cached(self, chain: bytes) -> bool:
         """Whether verifying the chain costs no signature check."""
-        return _name_of(chain) in self._proved
+        return self._name_of_chain(chain) in self._proved
 
-    def _prove_and_remember(self, name: bytes, chain: bytes) -> Credential:
+    def _keep(self, name: bytes, credential: Credential, at_most: int) -> None:
+        if name not in self._lately:
+            self._lately[name] = credential
+            if len(self._lately) > min(at_most, self._remember):
+                del self._lately[next(iter(self._lately))]
+
+    def _prove(self, chain: bytes) -> Credential:
         blocks = parse_chain_untrusted(chain)
-        credential = _claims(blocks, self._keys.root_public, self._keys.mesh_id)
+        credential = _claims(blocks, self._root)
         *issuers, (last_issuer, last) = _signed_by(blocks, self._keys.root_public)
         for issuer_public, block in issuers:
             self._check_once(issuer_public, block)
         self._check_signature(last_issuer, last)
-        self._proved[name] = credential
-        if len(self._proved) > self._remember:
-            self._proved.popitem(last=False)
         return credential
 
     def _check_once(self, issuer_public: bytes, block: Block) -> None:
         """Accept a block that others may share; one that fails leaves nothing behind."""
-        name = _name_of(issuer_public + block.wire)  # a key has 32 bytes: no two read alike
-        if name in self._signed:
-            self._signed.move_to_end(name)
-            return
-        self._check_signature(issuer_public, block)
-        self._signed[name] = None
-        if len(self._signed) > self._remember_blocks:
-            self._signed.popitem(last=False)
+        name = self._name_of(issuer_public + block.wire)  # a key has 32 bytes: no two read alike
+        if not self._signed.use(name):
+            self._check_signature(issuer_public, block)
+            self._signed.add(name)
+
+    def _name_of_chain(self, chain: bytes) -> bytes:
+        """Most are asked for twice in a row: whether they are cached, then what they prove."""
+        if self._named[0] is not chain:
+            self._named = (chain, self._name_of(chain))
+        return self._named[1]
+
+    def _name_of(self, wire: bytes) -> bytes:
+        """What stands for these bytes: others who can choose them must not find two alike."""
+        if self._secret:
+            return hashlib.blake2b(wire, digest_size=_SECRET_NAME, key=self._secret).digest()
+        return hashlib.sha256(wire).digest()
 
     def _check_signature(self, issuer_public: bytes, block: Block) -> None:
         self.signatures_checked += 1
         block.check_signature(self._crypto, issuer_public)
 
 
-def _name_of(wire: bytes) -> bytes:
-    return hashlib.sha256(wire).digest()
+class _Names:
+    """So many names, of which the longest unused goes first.
+
+    A plain dict: an ordered one takes twice as much, and some 10,000 are in it.
+    """
+
+    def __init__(self, most: int) -> None:
+        """None of at most so many."""
+        self._most = most
+        self._names: dict[bytes, None] = {}
+
+    def __contains__(self, name: bytes) -> bool:
+        return name in self._names
+
+    def use(self, name: bytes) -> bool:
+        """Whether it is there; if so it is the last to go."""
+        if name not in self._names:
+            return False
+        kept = next(reversed(self._names))
+        if kept != name:
+            del self._names[name]
+            self._names[name] = None
+        return True
+
+    def add(self, name: bytes) -> None:
+        """Add one that is not there."""
+        self._names[name] = None
+        if len(self._names) > self._most:
+            del self._names[next(iter(self._names))]
 
 
-def _claims(blocks: Sequence[Block], root_public: bytes, mesh_id: bytes | None) -> Credential:
+def _claims(blocks: Sequence[Block], root: Block) -> Credential:
     """What the blocks prove if their signatures hold: the rules first, they are cheap."""
-    root = Block.of_root(root_public, blocks[0].mesh_id if mesh_id is None else mesh_id)
-    issuers = [root, *blocks[:-1]]
-    for issuer, block in zip(issuers, blocks, strict=True):
+    for issuer, block in zip([root, *blocks[:-1]], blocks, strict=True):
         issuer.check_may_issue(block)
-    last = blocks[-1]
-    holder = issuers[-1] if last.kind == TRANSPORT else last
+    return _concluded(blocks)
+
+
+def _concluded(blocks: Sequence[Block]) -> Credential:
+    """What the blocks prove, if they were issued as they should."""
+    *issuers, last = blocks
+    holder = issuers[-1] if issuers and last.kind == TRANSPORT else last
     if holder.kind not in (NODE, CHILD):
         raise CredentialError("the chain ends before it names a node")
     return _conclude(holder, last if last.kind == TRANSPORT else None)

@@ -16,7 +16,7 @@ from meshp2p.discovery import local
 from meshp2p.engine import Engine, Neighbour
 from meshp2p.errors import Closed
 from meshp2p.events import CallFinished, Cut, Event, Log, MemberEvent, Synced
-from meshp2p.identity.trust import Trust
+from meshp2p.identity.trust import Trust, secret_of
 from meshp2p.ids import Address, NodeId, Seconds
 from meshp2p.node.home import Home
 from meshp2p.node.listeners import Listeners
@@ -127,7 +127,12 @@ class Shell:
         engine = Engine(
             config=settings.config,
             identity=identity,
-            trust=Trust(crypto, identity.keys, settings.config.clock_tolerance),
+            trust=Trust(
+                crypto,
+                identity.keys,
+                settings.config.clock_tolerance,
+                secret=secret_of(identity.node_private),
+            ),
             crypto=crypto,
             rng=machine.dice(),
             entropy=machine.entropy,

@@ -12,7 +12,7 @@ from meshp2p.engine import Engine
 from meshp2p.events import CapabilityInfo
 from meshp2p.identity.keys import Crypto
 from meshp2p.identity.node import NodeIdentity
-from meshp2p.identity.trust import MeshKeys, Trust
+from meshp2p.identity.trust import MeshKeys, Trust, secret_of
 from meshp2p.ids import Address, Seconds
 from meshp2p.simulation.dice import entropy, secret
 
@@ -76,7 +76,12 @@ class Origins:
         return make(
             config=self.config,
             identity=identity,
-            trust=Trust(crypto, self.keys, self.config.clock_tolerance),
+            trust=Trust(
+                crypto,
+                self.keys,
+                self.config.clock_tolerance,
+                secret=secret_of(identity.node_private),
+            ),
             crypto=crypto,
             rng=random.Random(secret(seed, self.label, "decisions", life)),
             entropy=entropy(seed, self.label, "entropy", life),

@@ -23,6 +23,8 @@ _MSGPACK_ERRORS: Final = (
 _FEW: Final = 16
 """Plain arguments of a call that need no further look."""
 
+_CONTAINERS: Final[frozenset[type]] = frozenset((list, dict))
+
 _packer = msgpack.Packer(use_bin_type=True, strict_types=False, autoreset=True)
 
 
@@ -137,10 +139,8 @@ def check_shape_untrusted(  # noqa: C901  # one loop, since every body passes it
                 values: Iterable[Value] = container.values()
             else:
                 values = container
-            for value in values:
-                kind = type(value)
-                if kind is list or kind is dict:
-                    deeper.append(value)  # type: ignore[arg-type]  # narrowed by `kind`
+            if not _CONTAINERS.isdisjoint(map(type, values)):  # many times faster than the next
+                deeper += [each for each in values if type(each) in _CONTAINERS]  # type: ignore[misc]  # so these are
         if seen > limits.MAX_NODES:
             raise WireError(f"more than {limits.MAX_NODES} values")
         if not deeper:

@@ -115,6 +115,9 @@ MAX_WAITING_PER_PEER: Final = 8
 MAX_MEMBERS: Final = 20_000
 """Records kept, the dead included."""
 
+UNPACKED_MEMBERS: Final = 128
+"""A list of no more is kept as it was read; of longer ones later records are packed."""
+
 MAX_UNVERIFIED: Final = 20_000
 """Records received whose signatures wait to be checked."""
 

@@ -9,6 +9,7 @@ import attrs
 from meshp2p.effects import SendDatagram
 from meshp2p.events import CapabilityInfo, Cut
 from meshp2p.gossip.accusation import DOMAIN, TIMEOUT, Accusation
+from meshp2p.gossip.directory import Listed
 from meshp2p.gossip.messages import PING
 from meshp2p.gossip.record import VersionLine, body_hash
 from meshp2p.gossip.suspicion import Suspicion
@@ -228,8 +229,9 @@ def _answers_a_stranger_at_length(scene: Scene) -> None:
 
 
 def _remembers_too_much(scene: Scene) -> None:
-    heard = scene.row(scene.alice, scene.bob).heard
-    heard |= {NodeId(bytes([number]) * 16): 0 for number in range(limits.MAX_SUSPICIONS + 2)}
+    row = scene.row(scene.alice, scene.bob)
+    for number in range(limits.MAX_SUSPICIONS + 2):
+        row.hear(NodeId(bytes([number]) * 16), 0)
     scene.world.run_for(2.0)
 
 
@@ -304,7 +306,8 @@ def _adds_up_wrongly(scene: Scene) -> None:
 
 
 def _does_not_find_what_is_there(scene: Scene) -> None:
-    inside.view_of(scene.alice.engine).directory.remove(scene.bob.id)
+    listed = Listed.of(scene.row(scene.alice, scene.bob))
+    inside.view_of(scene.alice.engine).directory.remove(listed)
     look_at_rest(scene.watched)
 
 

@@ -18,6 +18,7 @@ from meshp2p.consensus.scoring import rank
 from meshp2p.effects import Invoke, Persist, Record
 from meshp2p.errors import DeadlineExceeded, NoBids, PeerLost
 from meshp2p.events import CallFinished
+from meshp2p.gossip.directory import Listed
 from meshp2p.gossip.suspicion import Suspicion
 from meshp2p.messaging.requests import make_head
 from meshp2p.simulation import Handler, Node
@@ -263,17 +264,18 @@ def _chooses_one_that_drains(scene: Scene) -> None:
 
 
 def _lists_one_that_drains(scene: Scene) -> None:
-    healthy = attrs.evolve(scene.row(scene.alice, scene.bob))
+    healthy = Listed.of(scene.row(scene.alice, scene.bob))
     scene.bob.feed(lambda engine, now: engine.drain(draining=True, now=now))
     scene.world.run_for(2.0)
-    inside.view_of(scene.alice.engine).directory.update(healthy)
     row, lookout = scene.row(scene.alice, scene.bob), scene.watched[0].lookout
+    inside.view_of(scene.alice.engine).directory.update(Listed.of(row), healthy)
     row.suspicion = Suspicion.of(scene.carol.id, scene.alice.config, 3, scene.alice.now)
     lookout.read(lookout.outlook(scene.alice))
 
 
 def _passes_over_one_that_takes_calls(scene: Scene) -> None:
-    inside.view_of(scene.alice.engine).directory.remove(scene.bob.id)
+    listed = Listed.of(scene.row(scene.alice, scene.bob))
+    inside.view_of(scene.alice.engine).directory.remove(listed)
     look_at_rest(scene.watched)
 
 

@@ -38,7 +38,7 @@ class Takers(Invariant):
     def _row(
         self, outlook: Outlook, member: NodeId, before: Glimpse | None, after: Glimpse | None
     ) -> None:
-        drains = after is not None and _is_live(after) and after.record.line.state == DRAINING
+        drains = after is not None and _is_live(after) and after.record.state == DRAINING
         if drains or (before is not None and after is not None):
             self._is_indexed(outlook, member, after)
         life = (outlook.name, outlook.life)
@@ -53,7 +53,7 @@ class Takers(Invariant):
         directory = outlook.view.directory
         if after is None or not inside.is_whole(directory):
             return
-        takes = _is_live(after) and after.record.line.state != DRAINING
+        takes = _is_live(after) and after.record.state != DRAINING
         for capability in after.record.body.capabilities:
             if (member in directory.find(capability.name)) is not takes:
                 who, found = self.call(member), "finds" if not takes else "does not find"

@@ -50,7 +50,7 @@ class Glimpse:
     @property
     def version(self) -> tuple[int, int]:
         """(epoch, seq)."""
-        return self.record.line.version
+        return self.record.version
 
 
 @attrs.define(eq=False)
@@ -235,7 +235,7 @@ class Lookout:
         view, seen = outlook.view, outlook.glimpses
         for row in view:
             record = row.record
-            before = seen.get(record.line.node_id)
+            before = seen.get(row.id)
             if (
                 before is None
                 or before.record is not record

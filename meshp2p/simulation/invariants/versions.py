@@ -46,7 +46,7 @@ class VersionsRise(RowInvariant):
         who = self.call(member)
         if after is None:
             self._forgotten(outlook, who, before)
-        elif after.record.line.rank < before.record.line.rank:
+        elif after.record.rank < before.record.rank:
             text = f"{who} went back from version {before.version} to {after.version}"
             self.violate(text, outlook.name, who)
 
@@ -55,7 +55,7 @@ class VersionsRise(RowInvariant):
             before.state not in _LIVE, f"{who} was forgotten while {before.state}", outlook.name
         )
         unix = inside.unix_of(outlook.engine, outlook.now)
-        expires = before.record.line.valid_until + outlook.engine.config.clock_tolerance
+        expires = before.record.valid_until + outlook.engine.config.clock_tolerance
         if expires >= unix:
             text = f"the tombstone of {who} was forgotten {expires - unix:.0f} s before it expired"
             self.violate(text, outlook.name, who)

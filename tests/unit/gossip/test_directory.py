@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import cProfile
 import pstats
+import sys
 from random import Random
 
 import attrs
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from meshp2p.events import CapabilityInfo, State
 from meshp2p.gossip.member import Row
-from meshp2p.gossip.record import DRAINING, UP
+from meshp2p.gossip.record import DRAINING, UP, Record
 from meshp2p.gossip.view import View
 from meshp2p.gossip.wanted import Wanted
 from meshp2p.ids import NodeId, matches
@@ -145,3 +148,87 @@ def test_a_member_is_shown_anew_when_anything_has_changed() -> None:
     row.record = attrs.evolve(row.record, line=drained)
     assert row.shown().draining
     assert not before.draining or before is not row.shown()
+
+
+STEP = st.tuples(
+    st.integers(1, 5), st.sampled_from(("alive", "suspect", "dead", "draining", "label", "gone"))
+)
+
+
+@given(steps=st.lists(STEP, max_size=30), asked=st.booleans())
+def test_members_are_found_in_the_order_in_which_they_became_what_they_are(
+    steps: list[tuple[int, str]], *, asked: bool
+) -> None:
+    """The healthy before the suspected, each by when its state last changed; one or many."""
+    view, model = View(NodeId(bytes(16))), dict[NodeId, str]()
+    for number, become in steps:
+        record, state = _announcing(number, become)
+        row = view.get(record.line.node_id)
+        if become == "gone":
+            if row is not None:
+                view.forget(row)
+                del model[row.id]
+            continue
+        if row is None:
+            row = Row(record=record, state=state, joined_at=START, last_seen=START)
+            view.add(row)
+        else:
+            view.change(row, record=record, state=state)
+        if model.get(row.id) != become:  # whoever says the same again keeps its place
+            model.pop(row.id, None)
+            model[row.id] = become
+        if asked:
+            view.directory.find("x")
+
+    def those(*wanted: str) -> list[NodeId]:
+        return [node_id for node_id, state in model.items() if state in wanted]
+
+    directory = view.directory
+    well = those("alive", "label")
+    assert directory.find("x") == [*well, *those("suspect")]
+    assert directory.find("x", callable_only=True) == [*those("alive"), *those("suspect")]
+    assert directory.by_handle("bob") == ([*well, *those("suspect")] or those("draining"))
+    assert directory.announcing("x") == [*well, *those("suspect"), *those("draining")]
+    assert directory.called("bob") == [*well, *those("suspect"), *those("draining")]
+    assert directory.ready("x", 0) == those("alive")
+    assert directory.capabilities() == (["x"] if set(model.values()) - {"dead"} else [])
+
+
+def _announcing(number: int, become: str) -> tuple[Record, State]:
+    """Somebody who can do x, or says so, or does not want to."""
+    assert _BASE is not None
+    tools = (CapabilityInfo("x", handler=become != "label"),)
+    line = attrs.evolve(
+        _BASE.line,
+        node_id=NodeId(number.to_bytes(16, "big")),
+        state=DRAINING if become == "draining" else UP,
+    )
+    body = attrs.evolve(_BASE.body, handle="bob", capabilities=tools)
+    state: State = "suspect" if become == "suspect" else "dead" if become == "dead" else "alive"
+    return attrs.evolve(_BASE, body=body, line=line), state
+
+
+def _seldom(row: Row) -> list[object]:
+    return [dict(row.heard), row.accusation, row.clone, row.by_stream, row.pulled_at]
+
+
+def test_few_members_are_accused_and_only_they_pay_for_it() -> None:
+    """What is seldom known of a member comes and goes, and is nobody else's."""
+    bob, carol = row_of(1, Random(1)), row_of(2, Random(1))
+    nothing = _seldom(carol)
+    fresh = sys.getsizeof(bob._seldom)  # noqa: SLF001  # its cost is the promise
+    assert nothing[:4] == [{}, None, None, False]
+
+    bob.hear(carol.id, 7)
+    bob.hear(bob.id, 8)
+    bob.hear(carol.id, 9)
+    bob.accusation, bob.clone, bob.by_stream, bob.pulled_at = b"signed", (1, 2), True, 3.0
+
+    assert _seldom(bob) == [{carol.id: 9, bob.id: 8}, b"signed", (1, 2), True, 3.0]
+    assert _seldom(carol) == nothing
+
+    bob.acquit()
+    assert _seldom(bob) == [{}, None, (1, 2), True, 3.0]
+    bob.clone, bob.by_stream, bob.pulled_at = None, False, carol.pulled_at
+    assert _seldom(bob) == nothing
+    assert sys.getsizeof(bob._seldom) == fresh  # noqa: SLF001  # as above
