@@ -220,7 +220,8 @@ def test_a_flood_of_lines_about_nobody_is_bounded() -> None:
 
 
 _ASKED = "engine._answers._rations._budgets._left"
-_REMEMBERED = ("engine._core.trust._proved", "engine._core.trust._signed", _ASKED)
+_TRUST = "engine._core.trust"
+_REMEMBERED = (f"{_TRUST}._proved._names", f"{_TRUST}._signed._names", f"{_TRUST}._lately", _ASKED)
 """What was verified, and what each asked for lately: bounded, so that whoever comes again costs
 less, and cannot ask for more by coming again."""
 
