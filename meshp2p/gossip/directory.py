@@ -116,13 +116,13 @@ def _put(index: dict[str, _Held], name: str, one: Listed, *, calls: bool) -> boo
 def _drop(index: dict[str, _Held], name: str, one: Listed) -> bool:
     """Note that somebody has it no more; return whether it was the last."""
     held = index.get(name)
-    if held is None:
-        return False  # announced twice in one record
     if isinstance(held, _Holders):
         held.drop(one)
         if held:
             index[name] = held.only or held
             return False
+    elif held != one.id:
+        return False  # announced twice in one record: it is nobody's by now, or another's
     del index[name]
     return True
 

@@ -194,6 +194,34 @@ def test_members_are_found_in_the_order_in_which_they_became_what_they_are(
     assert directory.capabilities() == (["x"] if set(model.values()) - {"dead"} else [])
 
 
+@pytest.mark.parametrize("becomes", ["dead", "draining", "gone"])
+def test_whoever_names_a_capability_twice_takes_it_from_nobody_else(becomes: str) -> None:
+    """Its record is as it likes; what others can do is found for as long as they are there."""
+    view = View(NodeId(bytes(16)))
+    rows = [
+        Row(record=record, state=state, joined_at=START, last_seen=START)
+        for record, state in (_announcing(number, "alive") for number in (1, 2))
+    ]
+    bob, mallory = rows
+    twice = mallory.record.body.capabilities * 2
+    body = attrs.evolve(mallory.record.body, capabilities=twice)
+    mallory.record = attrs.evolve(mallory.record, body=body)
+    for row in rows:
+        view.add(row)
+
+    record, state = _announcing(2, becomes)
+    if becomes == "gone":
+        view.forget(mallory)
+    else:
+        view.change(mallory, record=record, state=state)
+
+    directory = view.directory
+    assert directory.find("x") == directory.ready("x", 1) == [bob.id]
+    assert directory.capabilities("*") == ["x"]
+    view.forget(bob)
+    assert directory.capabilities("*") == (["x"] if becomes == "draining" else [])
+
+
 def _announcing(number: int, become: str) -> tuple[Record, State]:
     """Somebody who can do x, or says so, or does not want to."""
     assert _BASE is not None
