@@ -45,9 +45,10 @@ class Tombstones:
         stone = self._stones.get(line.node_id)
         return stone is not None and line.rank < stone[0]
 
-    def remove(self, node_id: NodeId) -> None:
-        """It is listed again."""
-        self._stones.pop(node_id, None)
+    def remove(self, node_id: NodeId) -> int:
+        """It is listed again; return until when an older line of it lasts, in Unix seconds."""
+        _, until = self._stones.pop(node_id, (None, 0))
+        return until
 
     def clear_expired(self, unix: float, tolerance: Seconds) -> None:
         """Forget those of whom nothing is left that anybody would believe."""

@@ -99,7 +99,7 @@ class View:
         if len(self._rows) >= limits.MAX_MEMBERS and not self._make_room():
             return False
         self._lost.pop(row.id, None)
-        self.tombstones.remove(row.id)
+        row.believed_until = max(row.believed_until, self.tombstones.remove(row.id))
         self._rows.put(row)
         number = digest.bucket_of(row.id)
         self._buckets[number] = with_id(self._buckets[number], row.id)
