@@ -156,8 +156,8 @@ def error_of_answer(request: Request, head: ResponseHead, body: bytes) -> MeshEr
     if head.status == messages.OVERLOADED:
         return Overloaded(head.retry_after_ms / 1000, name)
     if head.status == messages.DEADLINE:
-        waited = request.deadline - request.made_at
-        return DeadlineExceeded(request.target.text, waited, maybe_executed=head.started)
+        waited, maybe = request.deadline - request.made_at, head.started or request.doubt
+        return DeadlineExceeded(request.target.text, waited, maybe_executed=maybe)
     if head.status == messages.CLOSING:
         return PeerLost(name, "it takes no new calls", maybe_executed=head.started)
     kind, text, traceback = unpack_error_untrusted(body)

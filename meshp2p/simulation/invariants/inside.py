@@ -68,6 +68,11 @@ def open_requests_of(engine: Engine) -> Iterable[Request]:
     return engine._calls._open.values()
 
 
+def wants_no_more(engine: Engine) -> bool:
+    """Whether it is about to leave, and has given up whatever it had asked of others."""
+    return engine._calls._closed
+
+
 def stream_of(engine: Engine, number: int) -> StreamId | None:
     """The stream by which it asked for what a call of its own wants; None if it has not."""
     errand = engine._calls._errands.get(number)

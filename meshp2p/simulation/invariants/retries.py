@@ -43,6 +43,8 @@ class TriesOn(Invariant):
         request = self._open.get((outlook.name, outlook.life), {}).pop(event.number, None)
         if request is None or not isinstance(event.error, _LOST):
             return
+        if inside.wants_no_more(outlook.engine):  # the error is about an earlier try
+            return
         target = request.target
         if target.id is not None or target.handle or not request.tried:
             return

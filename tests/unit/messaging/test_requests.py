@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import random
 
-from meshp2p.errors import Overloaded, PeerLost, RemoteError
+from meshp2p.errors import DeadlineExceeded, Overloaded, PeerLost, RemoteError
 from meshp2p.ids import NodeId
-from meshp2p.messaging.requests import Cause, Request, make_head
+from meshp2p.messaging.requests import Cause, Request, error_of_answer, make_head
 from meshp2p.messaging.resolver import parse_target
-from meshp2p.wire import limits
-from meshp2p.wire.messages import RequestHead
+from meshp2p.wire import limits, messages
+from meshp2p.wire.messages import RequestHead, ResponseHead
 
 ME = NodeId(bytes(16))
 
@@ -29,6 +29,21 @@ def test_a_later_refusal_does_not_hide_that_an_earlier_try_may_have_run() -> Non
     call.doubt, call.doubtful = True, lost
     assert call.honest(Overloaded(0.1, "carol")) is lost
     assert call.honest(PeerLost("carol", "it is stopping")) is lost
+
+
+def test_a_time_limit_that_carol_reports_is_told_as_such_and_says_what_bob_may_have_done() -> None:
+    """Nobody gave up early: the time was over. Yet bob may have done it before he died."""
+    call = request(idempotent=True)
+    call.doubt, call.doubtful = True, PeerLost("bob", "it died", maybe_executed=True)
+    error = call.honest(error_of_answer(call, ResponseHead(messages.DEADLINE, started=False), b""))
+    assert isinstance(error, DeadlineExceeded)
+    assert error.maybe_executed
+    untried = request()
+    error = untried.honest(
+        error_of_answer(untried, ResponseHead(messages.DEADLINE, started=False), b"")
+    )
+    assert isinstance(error, DeadlineExceeded)
+    assert not error.maybe_executed
 
 
 def test_an_error_that_tells_the_truth_is_left_alone() -> None:
