@@ -6,7 +6,8 @@ must; a row that was tampered with costs one connection that leads nowhere.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import chain
 from math import inf
 from typing import Final
 
@@ -102,17 +103,20 @@ class Acquaintances:
     def _choose(self) -> dict[NodeId, bytes]:
         """Whom to keep: those alive first, and of these rather those that are kept already."""
         chosen: dict[NodeId, bytes] = {}
-        for node_id, addresses in (*self._known(), *self.before.items()):
+        for node_id, addresses in chain(self._known(), self.before.items()):
             if len(chosen) >= limits.MAX_ACQUAINTANCES:
                 break
             chosen.setdefault(node_id, _packed(addresses))
         return chosen
 
-    def _known(self) -> list[tuple[NodeId, tuple[Address, ...]]]:
+    def _known(self) -> Iterator[tuple[NodeId, tuple[Address, ...]]]:
+        """In the order in which they are kept; what one says is read when its turn comes."""
         own = self._core.identity.node_id
-        found = [each for each in self._swim.whereabouts() if each[0] != own and each[2]]
+        found = [each for each in self._swim.records() if each[0] != own]
         found.sort(key=lambda each: (_ORDER[each[1]], each[0] not in self._on_disk))
-        return [(node_id, addresses) for node_id, _, addresses in found]
+        for node_id, _, record in found:
+            if record.body.addresses:
+                yield node_id, record.body.addresses
 
 
 def _packed(addresses: tuple[Address, ...]) -> bytes:

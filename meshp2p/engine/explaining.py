@@ -49,7 +49,7 @@ class Explaining:
             case _:
                 raise WireError("a question without a name")
         found: list[codec.Value] = []
-        for member in self._swim.named(name)[:_AT_MOST]:
+        for member in self._swim.named(name, _AT_MOST):
             why = self._swim.why(member.id, now=now)
             if why is not None:
                 found.append([str(why), facts_of(why)])
