@@ -32,6 +32,9 @@ _TRANSPORT_KEY: Final = slice(38, 70)
 """Where a body of this version has its keys. Elsewhere is something that is found nowhere."""
 _SHORTEST: Final = 3
 """Bytes; a shorter piece is hardly worth the byte that says where it was."""
+_MOST_PIECES: Final = 16
+"""Of a chain of four blocks 9 are left. A name that its owner says again and again in a block
+would make hundreds, and all that are kept would be looked through for each."""
 _ABSENT: Final = 255
 _BYTES: Final = [bytes([number]) for number in range(256)]
 
@@ -82,7 +85,7 @@ class Likeness:
         for number, value in enumerate(_twice(body)):
             pieces = _split(pieces, value, [number])
         pieces = [each for each in pieces if isinstance(each, int) or len(each) >= _SHORTEST]
-        return cls(tuple(in_common), tuple(pieces))
+        return cls(tuple(in_common), tuple(pieces[:_MOST_PIECES]))
 
 
 def pack(facts: Facts, wire: Wire, like: Likeness) -> bytes:

@@ -25,12 +25,13 @@ from meshp2p.gossip.record import (
     body_hash,
 )
 from meshp2p.gossip.view import View
+from meshp2p.identity.block import DOMAIN
 from meshp2p.identity.credential import ISSUER, LAST_MOMENT, NODE, TRANSPORT, pack_chain
 from meshp2p.identity.keys import SIGNATURE_BYTES, node_id_of
 from meshp2p.identity.trust import proved_by
 from meshp2p.ids import Address, NodeId
 from meshp2p.wire import codec, limits
-from tests.issuing import CRYPTO, block, by_root, exchanging, signing
+from tests.issuing import CRYPTO, NOW, block, by_root, exchanging, key, signing
 from tests.simulation.swim_world import swim_of
 
 GROUP = bytes(16)
@@ -278,6 +279,29 @@ def test_what_records_have_in_common_holds_nothing_of_one() -> None:
     for own in (credential.node_key, b"agent-7", record.chain[-SIGNATURE_BYTES:]):
         assert own not in common
     assert b"default" in common
+
+
+def test_a_first_record_that_repeats_itself_costs_the_others_next_to_nothing() -> None:
+    """Whoever is looked at first says what all have in common: a hundred pieces, if it likes."""
+    owner = CRYPTO.signing_public(key("mallory"))
+    plain = codec.unpack_list_untrusted(
+        block("mallory", TRANSPORT, exchanging("mallory"), not_after=NOW, name="a")[
+            :-SIGNATURE_BYTES
+        ],
+        0,
+    )
+    payload = codec.pack([*plain, b"\xa1azzz" * 95])
+    signed = payload + CRYPTO.sign(key("mallory"), DOMAIN + payload)
+    chain = pack_chain([by_root(NODE, owner), signed])
+    before = numbered(1).wire()
+
+    like = Likeness.of(before[1], chain, numbered(1).body.in_common())
+    record = numbered(1)
+    record.pack(like)
+
+    assert len(like.chain) == 16
+    assert record.wire() == before
+    assert len(record._packed or b"") < sum(map(len, before))  # noqa: SLF001  # as above
 
 
 def test_lines_keep_their_domain() -> None:
