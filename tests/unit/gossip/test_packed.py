@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import sys
 from typing import Any
 
@@ -91,7 +92,22 @@ def _later(draw: st.DrawFn, data: bytes, longest: int) -> bytes:
     room = longest - len(data)
     more = draw(st.sampled_from((None, 0, room - 3, room - 2)))  # bytes have a head of two or three
     longer = data if more is None else codec.pack([*fields, bytes(max(more, 0))])
+    if more is None and draw(st.booleans()):  # in another encoding, which is as good
+        longer = _widely_packed(fields, draw(st.integers(0, 6)))
     return longer if len(longer) <= longest else data
+
+
+def _widely_packed(fields: list[Any], among_first: int) -> bytes:
+    """As nobody packs them: long heads for the list and for so many of its elements."""
+    packed = [struct.pack(">BI", 0xDD, len(fields))]
+    for at, field in enumerate(fields):
+        if at < among_first and type(field) is bytes:
+            packed.append(struct.pack(">BI", 0xC6, len(field)) + field)
+        elif at < among_first and type(field) is int:
+            packed.append(struct.pack(">BQ", 0xCF, field))
+        else:
+            packed.append(codec.pack(field))
+    return b"".join(packed)
 
 
 def _received(line: VersionLine, raw: bytes, chain: bytes) -> Record:
