@@ -81,6 +81,11 @@ class Survey:
         """Requests of others that run or wait."""
         return self._serving.open_jobs
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether nobody else is alive, as far as this node knows."""
+        return self._swim.is_alone
+
     def members(self, wanted: Wanted = EVERYBODY) -> list[Member]:
         """Members asked for; by default all known, the dead and those who left included."""
         return self._swim.members(wanted)

@@ -141,6 +141,12 @@ class Census:
         """Members alive or suspect, this node included unless it is a guest."""
         return self._parts.view.population - self._parts.guest
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether nobody else is alive: asked every other second, so nobody's record is read."""
+        own = self._parts.view.own_id
+        return not any(row.state == "alive" and row.id != own for row in self._parts.view)
+
     def knows_address(self, address: Address) -> bool:
         """Whether a present member, or this node, listens there."""
         return any(row.is_live and address in row.record.body.addresses for row in self._parts.view)

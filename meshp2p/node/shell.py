@@ -200,7 +200,9 @@ class Shell:
             in_thread = functools.partial(
                 self._machine.threads.run, limiter=trio.CapacityLimiter(1)
             )
-            nursery.start_soon(local.watch, home.directory, self._meet, self._is_alone, in_thread)
+            nursery.start_soon(
+                local.watch, home.directory, self._meet, lambda: engine.is_alone, in_thread
+            )
         if met:
             with trio.move_on_after(self.settings.config.join_wait):
                 await self._joined.wait()
@@ -209,12 +211,6 @@ class Shell:
         news = self.engine.meet(neighbours, now=self.driver.now())
         self.driver.perform_effects()
         return news
-
-    def _is_alone(self) -> bool:
-        return not any(
-            member.state == "alive" and member.id != self.engine.identity.node_id
-            for member in self.engine.members()
-        )
 
     async def _leave(self) -> None:
         """Let handlers finish, say goodbye; quickly if we are being cancelled."""
@@ -229,7 +225,7 @@ class Shell:
         driver.perform_effects()
         if cancelled:
             await driver.meet(_LAST_WORDS)
-        elif not self._is_alone():
+        elif not self.engine.is_alone:
             await trio.sleep(linger)
         engine.stop(now=driver.now())
         driver.perform_effects()

@@ -76,6 +76,21 @@ def test_a_name_is_looked_up_without_a_look_at_what_everybody_says(text: str) ->
     assert calls_of(lambda: swim.named(text, 32)) < 5 * MANY
 
 
+def test_whether_anybody_is_there_is_known_without_a_look_at_all() -> None:
+    """The dead, the left and the suspected are no company; one who is well is enough."""
+    swim = swim_of("alice")
+    assert swim.is_alone
+    states: tuple[State, ...] = ("dead", "left", "suspect")
+    for number, state in enumerate(states):
+        row = Row(record=numbered(number), state=state, joined_at=START, last_seen=START)
+        swim._parts.view.add(row)  # noqa: SLF001  # as above
+    assert swim.is_alone
+
+    crowd = among_many()
+    assert not crowd.is_alone
+    assert calls_of(lambda: crowd.is_alone) < 20
+
+
 def test_what_is_kept_of_those_met_takes_a_look_at_those_that_are_kept() -> None:
     """Not at all that are known, twice a minute."""
     few, many = written(MANY), written(2 * MANY)
