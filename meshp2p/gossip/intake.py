@@ -296,7 +296,7 @@ class Intake:
                 self._admission.excuse()
                 self._parts.pull(waiting.peer, row.id, now)
             raise
-        if record.body is held.body and chain != held.chain:
+        if chain != held.chain and record.body_hash == held.body_hash:
             record = _with_longer_chain(record, held)
         spread = self._spreads(waiting) or self._parts.was_pulled(row.id)
         self._take_over(row, record, now, spread=spread)
