@@ -33,6 +33,8 @@ _PER_MILLISECOND: Final = 1_000
 _EARLIEST, _JITTER = 1 / 3, 1 / 6
 """Renewal after a third to a half of the validity, 40 to 60 minutes of two hours: a crowd that
 started together spreads, and what others ask for after 75 minutes exists by then."""
+_APART: Final = 1 << 14
+"""Milliseconds: an epoch ahead of the clock costs the next run a superseding, at most."""
 _LEAST_LEFT: Final = 0.45
 """Part of the validity; a line with less was not renewed in time."""
 
@@ -179,10 +181,15 @@ class OwnRecord:
             self._publish(now, refutes=True)
 
     def supersede(self, shown: tuple[int, int], now: Seconds) -> None:
-        """Become newer than a line of ours that somebody else holds."""
+        """Become newer than a line of ours that somebody else holds.
+
+        By a number that no other run takes: whoever lost its disk twice, and its clock, is
+        shown the same line twice, and must not sign two bodies in one version.
+        """
         epoch, seq = shown
         wall = int(self._parts.wall.unix(now) * _PER_MILLISECOND)
-        self._epoch = min(max(wall, epoch + 1, self._epoch), MAX_EPOCH - 1)
+        beyond = epoch + 1 + self._parts.rng.randrange(_APART)
+        self._epoch = min(max(wall, beyond, self._epoch), MAX_EPOCH - 1)
         self._seq = seq if self._epoch == epoch else -1
         self._publish(now, refutes=True)
 

@@ -114,7 +114,8 @@ class OncePerKey(Invariant):
 class HonestDoubt(Invariant):
     """Errors: `maybe_executed` is False only if nothing was begun for this call.
 
-    Not judged are calls that began at a liar: that they did not is its word, not the caller's.
+    Not judged are calls that began at a liar, or at whoever has become one since: that they
+    did not is its word, not the caller's.
     """
 
     name = "doubt"
@@ -123,7 +124,7 @@ class HonestDoubt(Invariant):
     def __init__(self, lookout: Lookout) -> None:
         """No handler has begun."""
         super().__init__(lookout)
-        self._ran: dict[tuple[str, int, int], str] = {}
+        self._ran: dict[tuple[str, int, int], NodeId] = {}
         self.world.on_running.append(self._handler_begins)
         lookout.hear(CallFinished, self._finished)
 
@@ -132,17 +133,18 @@ class HonestDoubt(Invariant):
         asks_itself = job.token or job.method.startswith("?")  # of auctions and votes: no call
         if caller is None or not caller.is_running or asks_itself:
             return
-        if not self.lookout.is_honest(node.id):
-            return
         for request in inside.open_requests_of(caller.engine):
             if request.head.call_id == job.call_id:
-                self._ran[caller.name, caller.life, request.number] = node.name
+                self._ran[caller.name, caller.life, request.number] = node.id
 
     def _finished(self, outlook: Outlook, event: CallFinished) -> None:
         where = self._ran.pop((outlook.name, outlook.life, event.number), None)
-        if where is not None and getattr(event.error, "maybe_executed", True) is False:
-            text = f"{outlook.name} was told {event.error!s:.80}, though {where} had begun"
-            self.violate(text, outlook.name, where)
+        if where is None or not self.lookout.is_honest(where):
+            return
+        if getattr(event.error, "maybe_executed", True) is False:
+            name = self.call(where)
+            text = f"{outlook.name} was told {event.error!s:.80}, though {name} had begun"
+            self.violate(text, outlook.name, name)
 
 
 class DeadlinesGoDown(Invariant):

@@ -439,6 +439,19 @@ def test_a_node_supersedes_what_is_left_of_its_former_run() -> None:
     assert LineItem(line_of(again).raw) in said(outputs, "alice")
 
 
+def test_two_runs_that_supersede_the_same_line_are_told_apart() -> None:
+    """Its disk lost and its clock set back twice, bob is shown twice what he said before."""
+    before = swim_of("bob")
+    lines = []
+    for run in (1, 2):
+        again = swim_of("bob", run=run, unix=UNIX + START - 100)
+        again.receive(id_of("alice"), datagram(LineItem(line_of(before).raw).wire()), now=NOW)
+        run_to(again, NOW)
+        lines.append(line_of(again))
+    assert all(line.epoch > line_of(before).epoch for line in lines)
+    assert lines[0].version != lines[1].version
+
+
 def test_whoever_shows_an_old_line_of_itself_is_shown_the_newer_one() -> None:
     """So a restarted node learns what it has to supersede."""
     alice, bob = circle("alice", "bob")
