@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from typing import Final
 
 import attrs
 
 from meshp2p.errors import CredentialError, UsageError
-from meshp2p.identity.block import CHILD, MESH_ID_BYTES, NODE, TRANSPORT, Block
-from meshp2p.identity.credential import Credential, parse_chain_untrusted
-from meshp2p.identity.keys import KEY_BYTES, Crypto, hkdf, node_id_of
+from meshp2p.identity.block import MESH_ID_BYTES, Block
+from meshp2p.identity.chain import Chain, Reader
+from meshp2p.identity.credential import Credential
+from meshp2p.identity.keys import KEY_BYTES, Crypto, hkdf
 from meshp2p.ids import Seconds, check_name
 from meshp2p.wire import limits
 
@@ -100,10 +100,11 @@ def verify_chain(
         WireError: It is not a chain.
         CredentialError: It does not hold; the text says where and why.
     """
-    blocks = parse_chain_untrusted(chain)
-    root = Block.of_root(root_public, blocks[0].mesh_id if mesh_id is None else mesh_id)
-    credential = _claims(blocks, root)
-    for issuer_public, block in _signed_by(blocks, root_public):
+    read = Chain.read_untrusted(chain)
+    credential = read.credential
+    mesh_id = read.blocks[0].mesh_id if mesh_id is None else mesh_id
+    read.check_rules(Block.of_root(root_public, mesh_id))
+    for issuer_public, block in read.signed_by(root_public):
         block.check_signature(crypto, issuer_public)
     credential.check_valid_at(at, tolerance)
     if need_transport and credential.transport_key is None:
@@ -123,7 +124,7 @@ def proved_by(chain: bytes) -> Credential:
         WireError: It is not a chain, so it was not verified.
         CredentialError: Likewise.
     """
-    return _concluded(parse_chain_untrusted(chain))
+    return Chain.read_untrusted(chain).credential
 
 
 class Trust:
@@ -145,12 +146,14 @@ class Trust:
         remember: int = limits.MAX_PROVED_CHAINS,
         remember_blocks: int = limits.MAX_PROVED_BLOCKS,
         secret: bytes = b"",
+        read: Reader = Chain.read_untrusted,
     ) -> None:
         """Trust the root of `keys`, for its mesh.
 
         Clocks are forgiven `tolerance` seconds; `remember` chains at most are kept, and
         `remember_blocks` of the blocks that others may share. With a `secret` of this node
-        alone, of at most 64 bytes, what is kept of each takes less memory.
+        alone, of at most 64 bytes, what is kept of each takes less memory. Where many nodes
+        of one process meet the same chains, they may `read` with one memory.
         """
         self.signatures_checked = 0
         """Signature checks so far, 70 us each; callers budget with it."""
@@ -159,6 +162,7 @@ class Trust:
         self._tolerance = tolerance
         self._root = Block.of_root(keys.root_public, keys.mesh_id)
         self._secret = secret
+        self._read = read
         self._proved = _Names(remember)
         self._signed = _Names(remember_blocks)
         self._lately: dict[bytes, Credential] = {}
@@ -180,7 +184,7 @@ class Trust:
         """
         name = self._name_of_chain(chain)
         if self._proved.use(name):
-            credential = self._lately.get(name) or proved_by(chain)
+            credential = self._lately.get(name) or self._read(chain).credential
             self._keep(name, credential, _AGAIN)
         else:
             credential = self._prove(chain)
@@ -202,13 +206,13 @@ class Trust:
                 del self._lately[next(iter(self._lately))]
 
     def _prove(self, chain: bytes) -> Credential:
-        blocks = parse_chain_untrusted(chain)
-        credential = _claims(blocks, self._root)
-        *issuers, (last_issuer, last) = _signed_by(blocks, self._keys.root_public)
+        read = self._read(chain)
+        read.check_rules(self._root)  # before the signatures: that is cheap
+        *issuers, (last_issuer, last) = read.signed_by(self._keys.root_public)
         for issuer_public, block in issuers:
             self._check_once(issuer_public, block)
         self._check_signature(last_issuer, last)
-        return credential
+        return read.credential
 
     def _check_once(self, issuer_public: bytes, block: Block) -> None:
         """Accept a block that others may share; one that fails leaves nothing behind."""
@@ -263,43 +267,3 @@ class _Names:
         self._names[name] = None
         if len(self._names) > self._most:
             del self._names[next(iter(self._names))]
-
-
-def _claims(blocks: Sequence[Block], root: Block) -> Credential:
-    """What the blocks prove if their signatures hold: the rules first, they are cheap."""
-    for issuer, block in zip([root, *blocks[:-1]], blocks, strict=True):
-        issuer.check_may_issue(block)
-    return _concluded(blocks)
-
-
-def _concluded(blocks: Sequence[Block]) -> Credential:
-    """What the blocks prove, if they were issued as they should."""
-    *issuers, last = blocks
-    holder = issuers[-1] if issuers and last.kind == TRANSPORT else last
-    if holder.kind not in (NODE, CHILD):
-        raise CredentialError("the chain ends before it names a node")
-    return _conclude(holder, last if last.kind == TRANSPORT else None)
-
-
-def _signed_by(blocks: Sequence[Block], root_public: bytes) -> list[tuple[bytes, Block]]:
-    """Each block, outermost first, with the key that must have signed it."""
-    return list(zip([root_public, *(block.subject for block in blocks)], blocks, strict=False))
-
-
-def _conclude(holder: Block, transport: Block | None) -> Credential:
-    return Credential(
-        node_id=node_id_of(holder.subject),
-        kind=holder.kind,
-        node_key=holder.subject,
-        transport_key=transport.subject if transport else None,
-        name=holder.name,
-        namespaces=holder.namespaces,
-        roles=holder.roles,
-        handles=holder.handles,
-        announces=holder.announces,
-        not_before=holder.not_before,
-        not_after=holder.not_after,
-        transport_not_before=transport.not_before if transport else 0,
-        transport_not_after=transport.not_after if transport else 0,
-        mesh_id=holder.mesh_id,
-    )

@@ -64,6 +64,10 @@ class Metered:
         self._charge(self._charges.exchange)
         return self._crypto.exchange_public(private)
 
+    def derive(self, chain: bytes, secret: bytes, outputs: int) -> tuple[bytes, ...]:
+        """See `Crypto.derive`."""
+        return self._crypto.derive(chain, secret, outputs)
+
     def aead(self, key: bytes) -> Aead:
         """See `Crypto.aead`."""
         return self._crypto.aead(key)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
 
 from meshp2p.errors import WireError
@@ -28,6 +29,9 @@ _PADDING: Final = bytes(TAG_BYTES - 4)
 _FOR_KEYS: Final = bytes(4) + b"\xff" * 8
 """The nonce under which Noise makes the next key of one: that must be another, not the text."""
 _NO_TAG: Final = bytes(TAG_BYTES)
+
+_DERIVED: Final = 1_024
+"""Keys remembered, which is eight for each handshake under way."""
 
 
 class _Checksum:
@@ -68,6 +72,7 @@ class CheapCrypto(OpenSSL):
         """Tell `heard` of every signature that holds."""
         super().__init__()
         self._heard = heard
+        self._derive = lru_cache(_DERIVED)(super().derive)
 
     def signing_public(self, private: bytes) -> bytes:
         """The hash of the private key."""
@@ -87,6 +92,10 @@ class CheapCrypto(OpenSSL):
     def aead(self, key: bytes) -> Aead:
         """A checksum."""
         return _Checksum(key)
+
+    def derive(self, chain: bytes, secret: bytes, outputs: int) -> tuple[bytes, ...]:
+        """The real thing: but what one end has derived, the other need not."""
+        return self._derive(chain, secret, outputs)
 
     def exchange_public(self, private: bytes) -> bytes:
         """A multiple of the generator."""

@@ -71,6 +71,10 @@ class Liar:
         """See `Crypto.exchange_public`."""
         return self._crypto.exchange_public(private)
 
+    def derive(self, chain: bytes, secret: bytes, outputs: int) -> tuple[bytes, ...]:
+        """See `Crypto.derive`."""
+        return self._crypto.derive(chain, secret, outputs)
+
     def aead(self, key: bytes) -> Aead:
         """A cipher that may lie on its way in."""
         return _LyingAead(self, key, self._crypto.aead(key))

@@ -10,6 +10,7 @@ import attrs
 from meshp2p.config import Config
 from meshp2p.engine import Engine
 from meshp2p.events import CapabilityInfo
+from meshp2p.identity.chain import Chain, Reader
 from meshp2p.identity.keys import Crypto
 from meshp2p.identity.node import NodeIdentity
 from meshp2p.identity.trust import MeshKeys, Trust, secret_of
@@ -26,6 +27,7 @@ class Origins:
     Args:
         seeds: (host, port) of nodes to join through.
         branch: Tells a second machine with the same keys from the first.
+        read: How it reads credential chains; nodes of one world share a memory of them.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Origins:
     may_promise: bool = True
     role: str = "worker"
     branch: str = ""
+    read: Reader = Chain.read_untrusted
 
     @property
     def label(self) -> str:
@@ -81,6 +84,7 @@ class Origins:
                 self.keys,
                 self.config.clock_tolerance,
                 secret=secret_of(identity.node_private),
+                read=self.read,
             ),
             crypto=crypto,
             rng=random.Random(secret(seed, self.label, "decisions", life)),

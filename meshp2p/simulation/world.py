@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import attrs
@@ -21,6 +22,7 @@ from meshp2p.config import Config, loopback
 from meshp2p.effects import Record
 from meshp2p.engine import Engine
 from meshp2p.engine.coordination import AuctionRules, VoteRules
+from meshp2p.identity.chain import Chain
 from meshp2p.identity.keys import Crypto
 from meshp2p.identity.trust import MeshKeys
 from meshp2p.ids import Address, Seconds
@@ -43,6 +45,8 @@ PORT: Final = 6374
 _SEEDS: Final = 3
 """Earlier nodes that a newcomer is told of."""
 _LOOK_EVERY: Final[Seconds] = 0.02
+_CHAINS: Final = 16_384
+"""Remembered as they read: of all members of a large mesh, each of whom meets all others."""
 
 
 class World(Troubles):
@@ -80,6 +84,7 @@ class World(Troubles):
         self.streams = Streams(self)
         self._by_address: dict[Address, Node] = {}
         self._keys: dict[tuple[str, str], MeshKeys] = {}
+        self._read = lru_cache(_CHAINS)(Chain.read_untrusted)
         self._restless: Node | None = None
         """Whose view was not as it should be when that was last asked."""
 
@@ -121,6 +126,7 @@ class World(Troubles):
             seeds=tuple((node.address.host, node.address.port) for node in told),
             guest=guest,
             may_promise=may_promise,
+            read=self._read,
         )
         node = Node(self, origins, agent or Agent(handlers or {}))
         self.nodes[name] = self._by_address[node.address] = node

@@ -23,10 +23,6 @@ Token: TypeAlias = Literal["e", "s", "ee", "es", "se", "ss", "psk"]
 
 _HASH_BYTES: Final = 32
 """Of SHA-256."""
-
-_BLOCK_BYTES: Final = 64
-_INNER: Final = bytes(byte ^ 0x36 for byte in range(256))
-_OUTER: Final = bytes(byte ^ 0x5C for byte in range(256))
 _MAX_NONCE: Final = (1 << 64) - 1
 """Reserved for `rekey` (section 5.1)."""
 
@@ -91,12 +87,12 @@ class _Symmetric:
     def _hash_with(self, data: bytes) -> bytes:
         return hashlib.sha256(self.hash + data).digest()
 
-    def mix_key(self, secret: bytes) -> _Symmetric:
-        chain, key = _hkdf(self.chain, secret, 2)
+    def mix_key(self, crypto: Crypto, secret: bytes) -> _Symmetric:
+        chain, key = crypto.derive(self.chain, secret, 2)
         return _Symmetric(chain, self.hash, key, 0)
 
-    def mix_key_and_hash(self, secret: bytes) -> _Symmetric:
-        chain, mixed, key = _hkdf(self.chain, secret, 3)
+    def mix_key_and_hash(self, crypto: Crypto, secret: bytes) -> _Symmetric:
+        chain, mixed, key = crypto.derive(self.chain, secret, 3)
         return _Symmetric(chain, self._hash_with(mixed), key, 0)
 
     def seal(self, crypto: Crypto, plaintext: bytes) -> tuple[_Symmetric, bytes]:
@@ -255,7 +251,7 @@ class Handshake:
                 case "e":
                     public = self._crypto.exchange_public(self._ephemeral)
                     # Noise 9.2: with a PSK the ephemeral is mixed into the key as well.
-                    symmetric = symmetric.mix_hash(public).mix_key(public)
+                    symmetric = symmetric.mix_hash(public).mix_key(self._crypto, public)
                     message += public
                 case "s":
                     public = self._crypto.exchange_public(self._static)
@@ -288,7 +284,7 @@ class Handshake:
         """
         if not self.done:
             raise UsageError("the handshake is not done")
-        first, second = _hkdf(self._symmetric.chain, b"", 2)
+        first, second = self._crypto.derive(self._symmetric.chain, b"", 2)
         return (first, second) if self.is_initiator else (second, first)
 
     def _read(self, message: bytes) -> bytes:
@@ -300,7 +296,7 @@ class Handshake:
             match token:
                 case "e":
                     public, message = _cut(message, KEY_BYTES)
-                    self._symmetric = self._symmetric.mix_hash(public).mix_key(public)
+                    self._symmetric = self._symmetric.mix_hash(public).mix_key(self._crypto, public)
                     self._remote_ephemeral = public
                 case "s":
                     sealed, message = _cut(message, KEY_BYTES + TAG_BYTES)
@@ -315,14 +311,14 @@ class Handshake:
     def _mix(self, symmetric: _Symmetric, token: Token) -> _Symmetric:
         """Mix in what only the two sides, or only members, can know."""
         if token == "psk":  # noqa: S105  # a word of Noise's language
-            return symmetric.mix_key_and_hash(self._psk)
+            return symmetric.mix_key_and_hash(self._crypto, self._psk)
         # The first letter is the initiator's key, the second the responder's.
         mine, theirs = (token[0], token[1]) if self.is_initiator else (token[1], token[0])
         own = self._ephemeral if mine == "e" else self._static
         remote = self._remote_ephemeral if theirs == "e" else self.remote_static
         if remote is None:
             raise UsageError(f"{self.pattern.name}: {token!r} before the key that it needs")
-        return symmetric.mix_key(self._crypto.exchange(own, remote))
+        return symmetric.mix_key(self._crypto, self._crypto.exchange(own, remote))
 
     def _is_own_turn(self) -> bool:
         return (self._messages % 2 == 0) == self.is_initiator
@@ -343,26 +339,3 @@ def _cut(message: bytes, length: int) -> tuple[bytes, bytes]:
     if len(message) < length:
         raise WireError("a handshake message cut short")
     return message[:length], message[length:]
-
-
-def _hkdf(chain: bytes, secret: bytes, outputs: int) -> list[bytes]:
-    """Section 4.3: two or three keys of 32 bytes."""
-    pads = _pads(_hmac(_pads(chain), secret))
-    keys: list[bytes] = []
-    previous = b""
-    for count in range(1, outputs + 1):
-        previous = _hmac(pads, previous + bytes((count,)))
-        keys.append(previous)
-    return keys
-
-
-def _pads(key: bytes) -> tuple[bytes, bytes]:
-    """What HMAC makes of a key of 32 bytes before it sees any data (RFC 2104)."""
-    padded = key.ljust(_BLOCK_BYTES, b"\0")
-    return padded.translate(_INNER), padded.translate(_OUTER)
-
-
-def _hmac(pads: tuple[bytes, bytes], data: bytes) -> bytes:
-    """HMAC-SHA256. A handshake needs sixty, and `hmac.digest` takes half as long again."""
-    inner, outer = pads
-    return hashlib.sha256(outer + hashlib.sha256(inner + data).digest()).digest()

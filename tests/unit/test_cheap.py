@@ -68,3 +68,14 @@ def test_scraps_do_not_open() -> None:
     for length in range(TAG_BYTES):
         with pytest.raises(WireError):
             cipher.open(NONCE, sealed[:length], HEADER)
+
+
+def test_keys_are_derived_as_in_earnest_whoever_asks_first() -> None:
+    """Both ends of a handshake derive the same: what one has worked out, the other is given."""
+    cheap, earnest = CheapCrypto(), OpenSSL()
+
+    for secret, outputs in ((TEXT, 2), (TEXT, 3), (b"", 2), (TEXT, 2)):
+        keys = cheap.derive(KEY, secret, outputs)
+        assert keys == earnest.derive(KEY, secret, outputs)
+        assert len(keys) == outputs
+    assert cheap.derive(KEY, TEXT, 2) != cheap.derive(bytes(32), TEXT, 2)

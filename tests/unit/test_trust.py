@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import tracemalloc
+from functools import lru_cache
 
 import attrs
 import pytest
 
 from meshp2p.errors import CredentialError, UsageError, WireError
+from meshp2p.identity.chain import Chain
 from meshp2p.identity.credential import ISSUER, NODE, TRANSPORT
 from meshp2p.identity.trust import MeshKeys, Trust, proved_by, secret_of, verify_chain
 from tests.issuing import (
@@ -87,6 +89,26 @@ def test_a_member_is_believed_and_remembered() -> None:
     assert trust.verify_chain_untrusted(alice.chain, NOW) is first
     assert trust.signatures_checked == 2
     assert first.node_id == alice.node_id
+
+
+def test_judges_may_share_what_they_read_but_not_what_they_believe() -> None:
+    """One memory of chains for all nodes of a process: each still checks every signature."""
+    read = lru_cache(Chain.read_untrusted)
+    alice = identity("alice")
+    first, second = Trust(CRYPTO, MESH, read=read), Trust(CRYPTO, MESH, read=read)
+    credential = first.verify_chain_untrusted(alice.chain, NOW)
+
+    assert not second.is_cached(alice.chain)
+    assert second.verify_chain_untrusted(alice.chain, NOW) is credential
+    assert second.signatures_checked == 2
+
+    forged = alice.chain[:-1] + bytes([alice.chain[-1] ^ 1])  # the last byte of a signature
+    for judge in (first, second):
+        with pytest.raises(CredentialError, match="forged"):
+            judge.verify_chain_untrusted(forged, NOW)
+    elsewhere = MeshKeys.from_easy_key(EASY_KEY, "default", CRYPTO)
+    with pytest.raises(CredentialError, match="another mesh"):
+        Trust(CRYPTO, elsewhere, read=read).verify_chain_untrusted(alice.chain, NOW)
 
 
 def test_what_was_believed_once_still_expires() -> None:

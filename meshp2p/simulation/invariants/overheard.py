@@ -128,6 +128,7 @@ class Overheard:
         self.signing_public = inner.signing_public
         self.exchange = inner.exchange
         self.exchange_public = inner.exchange_public
+        self.derive = inner.derive
 
     def verify(self, public: bytes, data: bytes, signature: bytes) -> bool:
         """See `Crypto.verify`."""
