@@ -106,6 +106,7 @@ class Survey:
             **self._core.counters,
             "members": self._swim.present_count,
             "slowness": self._swim.slowness,
+            "clocks_off": self._swim.clocks_off,
             "sessions": len(self._endpoint),
             "streams": len(self._links),
             "calls_open": self._calls.open_calls,

@@ -13,6 +13,7 @@ from meshp2p.events import CapabilityInfo
 from meshp2p.gossip.admission import Admission
 from meshp2p.gossip.antientropy import AntiEntropy
 from meshp2p.gossip.census import Census
+from meshp2p.gossip.clocks import Clocks
 from meshp2p.gossip.conversation import Conversation
 from meshp2p.gossip.detector import Detector
 from meshp2p.gossip.dissemination import Dissemination
@@ -122,11 +123,17 @@ class Swim(Census):
             self._own,
             self._refutation,
         )
+        self._clocks = Clocks(parts)
         self._conversation = Conversation(
-            parts, self._detector, self._entropy, self._repair, self._own
+            parts, self._detector, self._entropy, self._repair, self._own, self._clocks
         )
         self._forgiven: Seconds | None = None
         self._rounds.arm(now)
+
+    @property
+    def clocks_off(self) -> int:
+        """Members, this node included, whose wall clocks are known to be wrong."""
+        return self._clocks.off
 
     @property
     def load(self) -> int:

@@ -136,6 +136,9 @@ MAX_CLUES: Final = 16
 MAX_CASES: Final = 4_096
 """Members about whom clues are kept; a clue holds some 500 bytes, the statement included."""
 
+MAX_CLOCKS: Final = 15
+"""Members that answered last: by their clocks a node judges its own."""
+
 MAX_ACQUAINTANCES: Final = 256
 """Members whose addresses are kept on disk, so that a node without seeds finds its mesh again."""
 
