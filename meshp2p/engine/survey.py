@@ -35,6 +35,7 @@ class Survey:
         self._watching = parts.watching
         self._governor = parts.governor
         self._acquaintances = parts.acquaintances
+        self._lives = parts.lives
 
     @property
     def coordination(self) -> Coordination:

@@ -80,12 +80,15 @@ class Swim(Census):
         addresses: tuple[Address, ...],
         capabilities: tuple[CapabilityInfo, ...],
         guest: bool = False,
+        saved_epoch: int = 0,
     ) -> None:
         """Begin, knowing nobody.
 
         Args:
             unix: Wall clock, Unix seconds; `receive_wall_clock` corrects it.
             guest: Only look: no record of its own, no datagrams, no answers.
+            saved_epoch: The highest that earlier runs are known to have used; the epoch of
+                this run is to be on disk before anything of it leaves.
 
         Raises:
             CredentialError: The node's own chain is not valid (now).
@@ -106,7 +109,9 @@ class Swim(Census):
         self._refutation: Refutation | None = None
         if not guest:
             credential = trust.verify_chain_untrusted(identity.chain, unix)
-            self._own = OwnRecord.begin(parts, credential, addresses, capabilities, now)
+            self._own = OwnRecord.begin(
+                parts, credential, addresses, capabilities, now, saved_epoch=saved_epoch
+            )
             self._refutation = Refutation(parts, self._own)
         self._detector = Detector(parts, Probes(rng.getrandbits(32)))
         self._admission = Admission(parts, trust)
