@@ -39,7 +39,16 @@ if TYPE_CHECKING:
         Unreachable,
         UsageError,
     )
-    from meshp2p.events import CapabilityInfo, Clue, Cut, Member, MemberEvent, Stall, Why
+    from meshp2p.events import (
+        CapabilityInfo,
+        ClockSkew,
+        Clue,
+        Cut,
+        Member,
+        MemberEvent,
+        Stall,
+        Why,
+    )
     from meshp2p.node import AsyncAward, AsyncNode, Award, Node
     from meshp2p.runtime.capability import capability
     from meshp2p.runtime.context import AsyncContext, Context
@@ -56,6 +65,7 @@ _HOMES: Final = {
     "Bid": "meshp2p.consensus",
     "CapabilityInfo": "meshp2p.events",
     "Certificate": "meshp2p.consensus",
+    "ClockSkew": "meshp2p.events",
     "Closed": "meshp2p.errors",
     "Clue": "meshp2p.events",
     "Context": "meshp2p.runtime.context",
@@ -102,6 +112,7 @@ __all__ = [
     "Bid",
     "CapabilityInfo",
     "Certificate",
+    "ClockSkew",
     "Closed",
     "Clue",
     "Context",

@@ -58,6 +58,7 @@ class Config:
         membership_bytes_per_second: Budget of datagrams where there is none for all. A
             seed that a thousand join through sends a tenth of this.
         clock_tolerance: Credentials are judged this generously.
+        clock_skew: A wall clock that is off by more is told of.
         ballot_skew: An elector signs no vote whose wall time is further off than this.
     """
 
@@ -95,6 +96,7 @@ class Config:
     bytes_per_second: int | None = None
     membership_bytes_per_second: int = 1 << 20
     clock_tolerance: Seconds = 300.0
+    clock_skew: Seconds = 30.0
     ballot_skew: Seconds = 300.0
 
 

@@ -104,6 +104,34 @@ class Cut:
     alive: int
 
 
+@attrs.frozen
+class ClockSkew:
+    """A wall clock is wrong by more than `Config.clock_skew`; told once until it is right.
+
+    Args:
+        member: Whose; this node itself if `is_own`.
+        seconds: By how much it is ahead; negative if it is behind. Of the clock of this node;
+            if that is wrong, as most say, of theirs.
+        uncertainty: Give or take: half of the round trip, and what whole seconds leave open.
+        judged_by: Members by whose clocks this node judges its own. With fewer than three
+            nobody knows which of two clocks is wrong, and the other one is told of.
+    """
+
+    name: ClassVar[str] = "clock.skewed"
+    member: Member
+    is_own: bool
+    seconds: Seconds
+    uncertainty: Seconds
+    judged_by: int
+
+    @property
+    def text(self) -> str:
+        """For people."""
+        whose = "this node's" if self.is_own else "its"
+        where = "ahead" if self.seconds > 0 else "behind"
+        return f"{whose} clock is {abs(self.seconds):.0f} s {where}, +-{self.uncertainty:.1f} s"
+
+
 ClueKind: TypeAlias = Literal[
     "answered",
     "silent",
@@ -118,6 +146,7 @@ ClueKind: TypeAlias = Literal[
     "left",
     "returned",
     "cloned",
+    "clock",
 ]
 
 
@@ -130,7 +159,8 @@ class Clue:
         first_at: When it was noted first.
         times: How often in a row.
         kind: What a probe of this node's own came to (`answered`, `silent`, `refused`,
-            `reset`), what somebody signed (`accused`), or what became of the member.
+            `reset`), what somebody signed (`accused`), what became of the member, or that its
+            `clock` is wrong.
         text: For people.
         rtt: Round trip of the probe that was answered, seconds.
         by: Who signed the accusation, and `by_name`: its handle, if known.
@@ -260,4 +290,4 @@ class Log:
     fields: tuple[tuple[str, object], ...] = ()
 
 
-Event: TypeAlias = MemberEvent | Cut | CallFinished | Synced | Log
+Event: TypeAlias = MemberEvent | Cut | ClockSkew | CallFinished | Synced | Log

@@ -16,6 +16,7 @@ from meshp2p.engine.governor import Governor
 from meshp2p.engine.joining import Joining
 from meshp2p.engine.link import Link
 from meshp2p.engine.links import Links
+from meshp2p.engine.lives import Lives
 from meshp2p.engine.membership import Membership, route_to
 from meshp2p.engine.reaching import ALIVE, ALIVE_PRICE, Reaching
 from meshp2p.engine.syncing import (
@@ -56,6 +57,7 @@ class Assembly:
     watching: Watching
     governor: Governor
     acquaintances: Acquaintances
+    lives: Lives
 
 
 def assemble(
@@ -76,7 +78,8 @@ def assemble(
         on_member_event: Called when a member comes, changes or goes.
     """
     door = _open_door(core)
-    swim = _begin_gossip(core, unix, addresses, capabilities)
+    lives = Lives(core, stored)
+    swim = _begin_gossip(core, unix, addresses, capabilities, lives)
     serving = _begin_serving(core, capabilities)
     answers = Answers(core, serving, swim.handle_of)
     links = Links(core, door, on_request=answers.receive, on_gone=on_link_gone, now=core.now)
@@ -106,6 +109,7 @@ def assemble(
             syncing=syncing,
             reaching=reaching,
             governor=governor,
+            lives=lives,
             on_event=on_member_event,
         ),
         governor=governor,
@@ -114,6 +118,7 @@ def assemble(
         watching=Watching(core, swim, calls, answers),
         joining=_begin_joining(core, swim, syncing, seeds, acquaintances),
         acquaintances=acquaintances,
+        lives=lives,
     )
 
 
@@ -145,8 +150,9 @@ def _begin_gossip(
     unix: float,
     addresses: tuple[Address, ...],
     capabilities: tuple[CapabilityInfo, ...],
+    lives: Lives,
 ) -> Swim:
-    return Swim(
+    swim = Swim(
         config=core.config,
         identity=core.identity,
         trust=core.trust,
@@ -157,7 +163,12 @@ def _begin_gossip(
         addresses=addresses,
         capabilities=capabilities,
         guest=core.guest,
+        saved_epoch=lives.saved,
     )
+    own = swim.own_record()
+    if own is not None:
+        lives.begin(own.line.epoch)
+    return swim
 
 
 def _begin_serving(core: Core, capabilities: Sequence[CapabilityInfo]) -> Serving:

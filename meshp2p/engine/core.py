@@ -5,14 +5,26 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable
+from typing import Final
 
 from meshp2p.config import Config
-from meshp2p.effects import Announce, Effect
+from meshp2p.effects import (
+    Announce,
+    CloseStream,
+    Effect,
+    OpenStream,
+    SendDatagram,
+    StreamReady,
+)
 from meshp2p.events import Log
 from meshp2p.identity.keys import Crypto
 from meshp2p.identity.node import NodeIdentity
 from meshp2p.identity.trust import Trust
 from meshp2p.ids import Seconds
+from meshp2p.wire import limits
+
+_NETWORK: Final = (SendDatagram, OpenStream, CloseStream, StreamReady)
+"""By these something leaves the node."""
 
 
 class Core:
@@ -46,6 +58,8 @@ class Core:
         self.board: list[Seconds] = []
         """Deadlines of requests of all kinds, side by side; see `Deadlines`."""
         self._effects: list[Effect] = []
+        self._held: list[Effect] | None = None
+        """Nothing leaves this node yet; what would have, in its order."""
         self._number = 0
 
     def emit(self, effect: Effect) -> None:
@@ -55,7 +69,31 @@ class Core:
     def take_effects(self) -> list[Effect]:
         """All that was asked for since the last time, in order."""
         effects, self._effects = self._effects, []
-        return effects
+        return effects if self._held is None else self._without_network(effects, self._held)
+
+    @property
+    def is_held_back(self) -> bool:
+        """Whether nothing may leave this node yet."""
+        return self._held is not None
+
+    def hold_back(self) -> None:
+        """Let nothing leave until `let_go`."""
+        self._held = []
+
+    def let_go(self) -> None:
+        """Let everything leave that was held back, and whatever comes."""
+        if self._held is not None:
+            self._effects, self._held = self._held + self._effects, None
+
+    @staticmethod
+    def _without_network(effects: list[Effect], held: list[Effect]) -> list[Effect]:
+        others: list[Effect] = []
+        for effect in effects:
+            if not isinstance(effect, _NETWORK):
+                others.append(effect)
+            elif len(held) < limits.MAX_HELD_BACK or not isinstance(effect, SendDatagram):
+                held.append(effect)
+        return others
 
     def next_number(self) -> int:
         """A number that this engine has not used: for calls, tokens and timers alike."""

@@ -186,6 +186,8 @@ class Engine(Survey):
         """Bytes to write now: about `at_most`, at least one record if any waits."""
         self._core.now = now
         governor = self._governor
+        if self._core.is_held_back:
+            return b""
         if governor.limits_streams and not self._may_write(stream, now):
             return b""
         data = self._links.bytes_for(stream, at_most)
@@ -208,6 +210,7 @@ class Engine(Survey):
     def receive_persisted(self, token: int, *, ok: bool, now: Seconds) -> None:
         """The records of `Persist(token)` are on disk, or never will be."""
         self._core.now = now
+        self._lives.receive_persisted(token, ok=ok)
         self._coordination.receive_persisted(token, ok=ok, now=now)
         self._joining.receive_persisted(token, ok=ok, now=now)
         self._membership.drain(now)

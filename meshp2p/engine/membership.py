@@ -12,6 +12,7 @@ from meshp2p.engine.core import Core
 from meshp2p.engine.forwarding import Forwarding
 from meshp2p.engine.governor import Governor
 from meshp2p.engine.links import Links
+from meshp2p.engine.lives import Lives
 from meshp2p.engine.reaching import Reaching
 from meshp2p.engine.syncing import Syncing
 from meshp2p.errors import UnknownMessage, WireError
@@ -25,7 +26,15 @@ from meshp2p.gossip.messages import (
     SUSPICION,
     items_untrusted,
 )
-from meshp2p.gossip.outputs import AskByStream, IndirectProbe, Pull, SendPlain, SyncWith, Tell
+from meshp2p.gossip.outputs import (
+    AskByStream,
+    IndirectProbe,
+    Pull,
+    SaveEpoch,
+    SendPlain,
+    SyncWith,
+    Tell,
+)
 from meshp2p.gossip.record import VersionLine
 from meshp2p.gossip.swim import Swim
 from meshp2p.ids import Address, NodeId, Seconds
@@ -47,7 +56,7 @@ def route_to(swim: Swim, peer: NodeId) -> Route:
 class Membership:
     """Joins the gossip machine to datagram sessions and streams."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # all that it joins
         self,
         core: Core,
         swim: Swim,
@@ -57,6 +66,7 @@ class Membership:
         syncing: Syncing,
         reaching: Reaching,
         governor: Governor,
+        lives: Lives,
         on_event: Callable[[MemberEvent, Seconds], None],
     ) -> None:
         """Tell the engine of members that come and go through `on_event`."""
@@ -72,6 +82,7 @@ class Membership:
         self.forwarding = Forwarding(core, swim, send=self._send)
         """What is passed on for others; it has deadlines."""
         self._governor = governor
+        self._lives = lives
         self._owners: OrderedDict[Address, NodeId] = OrderedDict()
         self._statics: dict[NodeId, bytes] = {}
         self._reply_by: tuple[NodeId, Via] | None = None
@@ -153,7 +164,9 @@ class Membership:
         self._flush(now)
 
     def _perform(
-        self, output: IndirectProbe | Tell | AskByStream | SyncWith | Pull, now: Seconds
+        self,
+        output: IndirectProbe | Tell | AskByStream | SyncWith | Pull | SaveEpoch,
+        now: Seconds,
     ) -> None:
         match output:
             case IndirectProbe(target=target, helpers=helpers, plaintext=plaintext):
@@ -169,6 +182,8 @@ class Membership:
                 self._syncing.compare_with(peer, buckets, now)
             case Pull(peer=peer, ids=ids):
                 self._syncing.pull(peer, list(ids), now)
+            case SaveEpoch(epoch=epoch):
+                self._lives.use(epoch)
 
     def _flush(self, now: Seconds) -> None:
         """Put sealed datagrams on their paths; those through a member are sealed again."""

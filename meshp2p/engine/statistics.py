@@ -10,6 +10,7 @@ SIZES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "members": "members alive or suspect, this node included",
         "slowness": "by how much this node waits longer because it is unwell; 1 if it is well",
+        "clocks_off": "members, this node included, whose wall clocks are known to be wrong",
         "sessions": "members with whom datagrams are sealed",
         "streams": "connections, both directions",
         "calls_open": "own calls without an answer",
@@ -41,6 +42,7 @@ MEMBERSHIP: Final[Mapping[str, str]] = MappingProxyType(
         "suspicions": "members that this node began to suspect, whoever accused first",
         "accusations": "accusations that this node signed",
         "false_accusations": "accusations of its own that were refuted",
+        "clock_skews": "times that a wall clock, perhaps this node's own, was found to be wrong",
         "clones": "times that two processes were seen to sign with one key",
         "deaths": "members that this node took for dead",
         "refutations": "times that this node proved to be there when others doubted it",

@@ -35,6 +35,7 @@ class Survey:
         self._watching = parts.watching
         self._governor = parts.governor
         self._acquaintances = parts.acquaintances
+        self._lives = parts.lives
 
     @property
     def coordination(self) -> Coordination:
@@ -111,6 +112,7 @@ class Survey:
             **self._core.counters,
             "members": self._swim.present_count,
             "slowness": self._swim.slowness,
+            "clocks_off": self._swim.clocks_off,
             "sessions": len(self._endpoint),
             "streams": len(self._links),
             "calls_open": self._calls.open_calls,

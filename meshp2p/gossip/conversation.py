@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import attrs
 
 from meshp2p.gossip.antientropy import AntiEntropy
+from meshp2p.gossip.clocks import Clocks
 from meshp2p.gossip.detector import Detector
 from meshp2p.gossip.member import Row
 from meshp2p.gossip.messages import Ack, LineItem, Message, Nack, Ping, Repairing, Unknown
@@ -33,6 +34,7 @@ class Conversation:
     _entropy: AntiEntropy
     _repair: Repair
     _own: OwnRecord | None
+    _clocks: Clocks
     load: int = attrs.field(default=0, init=False)
 
     @property
@@ -72,14 +74,17 @@ class Conversation:
     def _answer(self, peer: NodeId, row: Row | None, ping: Ping, now: Seconds, room: int) -> None:
         if row is not None:
             row.view_hash = ping.view_hash
-        ack = Ack(ping.seq, self._parts.view.hash, self.load)
+        clock = max(0, int(self._parts.wall.unix(now)))
+        ack = Ack(ping.seq, self._parts.view.hash, self.load, clock)
         self._parts.send(peer, ack.wire(), *self._lease_for(row), room=room)
         self._compare(peer, row, ping.view_hash, now, room)
 
     def _hear(self, peer: NodeId, row: Row | None, ack: Ack, now: Seconds, room: int) -> None:
         if row is not None:
             row.load = ack.load
-            self._detector.answered(row, ack.seq, now)
+            took = self._detector.answered(row, ack.seq, now)
+            if took is not None and ack.clock is not None:
+                self._clocks.hear(row, ack.clock, took, now)
         self._compare(peer, row, ack.view_hash, now, room)
 
     def _lease_for(self, row: Row | None) -> list[list[Value]]:

@@ -69,20 +69,26 @@ class Detector:
         self._parts.send(row.id, self._ping(probe))
         self._probes.give_up(probe)
 
-    def answered(self, row: Row, seq: int, now: Seconds) -> None:
-        """An ack came, on whatever path and however late."""
+    def answered(self, row: Row, seq: int, now: Seconds) -> Seconds | None:
+        """An ack came, on whatever path and however late.
+
+        Returns:
+            Seconds since it was asked, first if it was twice; None if it was not.
+        """
         in_time = self._probes.waiting(seq) is not None
         probe = self._probes.answered(row.id, seq)
         if probe is None:
-            return
+            return None
+        took = now - probe.sent_at
         self._parts.timers.cancel((PROBE, seq))
         row.by_stream = False
         if probe.stage == "direct":
-            row.learn_rtt(now - probe.sent_at)
+            row.learn_rtt(took)
         if in_time and not probe.decides:
             self._parts.health.better()
-        self._parts.evidence.note(row.id, "answered", rtt=now - probe.sent_at)
+        self._parts.evidence.note(row.id, "answered", rtt=took)
         self._acquit(row, ANSWERED)
+        return took
 
     def traffic(self, row: Row) -> None:
         """It answered a call: as good as an ack."""

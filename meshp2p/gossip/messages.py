@@ -65,15 +65,23 @@ class Ping:
 
 @attrs.define  # likewise
 class Ack:
-    """Yes; with the sender's view hash and how many calls it is running."""
+    """Yes; with the sender's view hash and how many calls it is running.
+
+    Args:
+        clock: What the sender's wall clock shows, whole Unix seconds; None of older nodes.
+    """
 
     seq: int
     view_hash: int
     load: int
+    clock: int | None = None
 
     def wire(self) -> list[Value]:
-        """[2, seq, view hash (8 B), load]."""
-        return [ACK, self.seq, self.view_hash.to_bytes(_HASH_BYTES, "big"), self.load]
+        """[2, seq, view hash (8 B), load, clock]."""
+        view_hash = self.view_hash.to_bytes(_HASH_BYTES, "big")
+        if self.clock is None:
+            return [ACK, self.seq, view_hash, self.load]
+        return [ACK, self.seq, view_hash, self.load, self.clock]
 
 
 @attrs.frozen
@@ -269,7 +277,8 @@ def _decode_probe(item: list[Value]) -> Message:
     if kind == PING and size >= _PING_FIELDS:
         return Ping(natural(item[1], "seq"), _hash(item[2]))
     if kind == ACK and size >= _ACK_FIELDS:
-        return Ack(natural(item[1], "seq"), _hash(item[2]), natural(item[3], "load", _U32))
+        clock = natural(item[4], "clock") if size > _ACK_FIELDS else None
+        return Ack(natural(item[1], "seq"), _hash(item[2]), natural(item[3], "load", _U32), clock)
     if kind == NACK and size >= _PING_FIELDS and isinstance(item[1], int):
         return Nack(NodeId(binary(item[2], "target", exactly=NODE_ID_BYTES)))
     raise WireError("a malformed ping, ack or nack")

@@ -68,10 +68,17 @@ class Pull:
 
 
 @attrs.frozen
+class SaveEpoch:
+    """Write down that this node uses this epoch: the next life has to exceed it."""
+
+    epoch: int
+
+
+@attrs.frozen
 class Tell:
     """For the application, or the log."""
 
     event: Event
 
 
-Output: TypeAlias = SendPlain | IndirectProbe | AskByStream | SyncWith | Pull | Tell
+Output: TypeAlias = SendPlain | IndirectProbe | AskByStream | SyncWith | Pull | SaveEpoch | Tell

@@ -10,6 +10,7 @@ from meshp2p.errors import UsageError
 from meshp2p.events import CapabilityInfo, State
 from meshp2p.gossip.fields import MAX_EPOCH
 from meshp2p.gossip.member import Row
+from meshp2p.gossip.outputs import SaveEpoch
 from meshp2p.gossip.parts import Parts
 from meshp2p.gossip.record import (
     DRAINING,
@@ -43,9 +44,9 @@ _LEAST_LEFT: Final = 0.45
 class OwnRecord:
     """This node's own record. Only here are lines signed.
 
-    A start takes the wall clock in milliseconds as its epoch, so that it supersedes the
-    run before it; where a peer shows a newer line of ours (the clock was set back), that
-    epoch is exceeded. No file is needed for that.
+    A start takes the wall clock in milliseconds as its epoch, or the one after that of the run
+    before, whichever is greater; where a peer shows a newer line of ours (the disk was lost,
+    and the clock set back), that epoch is exceeded.
     """
 
     _parts: Parts
@@ -66,8 +67,13 @@ class OwnRecord:
         addresses: tuple[Address, ...],
         capabilities: tuple[CapabilityInfo, ...],
         now: Seconds,
+        *,
+        saved_epoch: int = 0,
     ) -> OwnRecord:
         """Sign the first line of this run and list this node in its own view.
+
+        Args:
+            saved_epoch: The highest that earlier runs are known to have used.
 
         Raises:
             UsageError: The credential does not allow handle, role or capabilities, or
@@ -85,7 +91,8 @@ class OwnRecord:
             capabilities=capabilities,
         )
         _check(body, credential)
-        epoch = int(parts.wall.unix(now) * _PER_MILLISECOND)
+        wall = int(parts.wall.unix(now) * _PER_MILLISECOND)
+        epoch = min(max(wall, saved_epoch + 1), MAX_EPOCH - 1)
         record = _sign(parts, credential, body, (epoch, 0), UP, now)
         row = Row(record=record, state="alive", joined_at=now, last_seen=now)
         own = cls(parts, credential, body, row, epoch, 0)
@@ -191,6 +198,7 @@ class OwnRecord:
         beyond = epoch + 1 + self._parts.rng.randrange(_APART)
         self._epoch = min(max(wall, beyond, self._epoch), MAX_EPOCH - 1)
         self._seq = seq if self._epoch == epoch else -1
+        self._parts.put(SaveEpoch(self._epoch))
         self._publish(now, refutes=True)
 
     def _publish(self, now: Seconds, *, refutes: bool = False, new_body: bool = False) -> None:

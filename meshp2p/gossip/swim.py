@@ -13,6 +13,7 @@ from meshp2p.events import CapabilityInfo
 from meshp2p.gossip.admission import Admission
 from meshp2p.gossip.antientropy import AntiEntropy
 from meshp2p.gossip.census import Census
+from meshp2p.gossip.clocks import Clocks
 from meshp2p.gossip.conversation import Conversation
 from meshp2p.gossip.detector import Detector
 from meshp2p.gossip.dissemination import Dissemination
@@ -79,12 +80,15 @@ class Swim(Census):
         addresses: tuple[Address, ...],
         capabilities: tuple[CapabilityInfo, ...],
         guest: bool = False,
+        saved_epoch: int = 0,
     ) -> None:
         """Begin, knowing nobody.
 
         Args:
             unix: Wall clock, Unix seconds; `receive_wall_clock` corrects it.
             guest: Only look: no record of its own, no datagrams, no answers.
+            saved_epoch: The highest that earlier runs are known to have used; the epoch of
+                this run is to be on disk before anything of it leaves.
 
         Raises:
             CredentialError: The node's own chain is not valid (now).
@@ -105,7 +109,9 @@ class Swim(Census):
         self._refutation: Refutation | None = None
         if not guest:
             credential = trust.verify_chain_untrusted(identity.chain, unix)
-            self._own = OwnRecord.begin(parts, credential, addresses, capabilities, now)
+            self._own = OwnRecord.begin(
+                parts, credential, addresses, capabilities, now, saved_epoch=saved_epoch
+            )
             self._refutation = Refutation(parts, self._own)
         self._detector = Detector(parts, Probes(rng.getrandbits(32)))
         self._admission = Admission(parts, trust)
@@ -122,11 +128,17 @@ class Swim(Census):
             self._own,
             self._refutation,
         )
+        self._clocks = Clocks(parts)
         self._conversation = Conversation(
-            parts, self._detector, self._entropy, self._repair, self._own
+            parts, self._detector, self._entropy, self._repair, self._own, self._clocks
         )
         self._forgiven: Seconds | None = None
         self._rounds.arm(now)
+
+    @property
+    def clocks_off(self) -> int:
+        """Members, this node included, whose wall clocks are known to be wrong."""
+        return self._clocks.off
 
     @property
     def load(self) -> int:

@@ -67,7 +67,7 @@ class Face(ABC):
         """Decorate what hears of an event, such as "member.failed": (MemberEvent) -> None.
 
         "members" is told of the same in batches, each when the list has settled:
-        (Cut) -> None.
+        (Cut) -> None. "clock.skewed" is told of a wall clock that is wrong: (ClockSkew) -> None.
         """
         check_event(event)
 

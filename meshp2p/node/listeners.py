@@ -8,7 +8,7 @@ from typing import Final
 
 import trio
 
-from meshp2p.events import Cut, Log, MemberEvent
+from meshp2p.events import ClockSkew, Cut, Log, MemberEvent
 from meshp2p.runtime.capability import Handler
 from meshp2p.runtime.registry import Registry
 
@@ -28,11 +28,11 @@ class Listeners:
         """Nothing has happened."""
         self._registry = registry
         self._log = log
-        self._events: deque[MemberEvent | Cut] = deque()
+        self._events: deque[MemberEvent | Cut | ClockSkew] = deque()
         self._wanted = trio.Event()
         self._losing = False
 
-    def hear(self, event: MemberEvent | Cut) -> None:
+    def hear(self, event: MemberEvent | Cut | ClockSkew) -> None:
         """Queue an event if somebody listens to its kind."""
         if event.name not in self._registry.listeners:
             return
@@ -45,7 +45,9 @@ class Listeners:
             self._log(Log("error", "events are lost: a listener is slow", fields))
 
     @trio.lowlevel.enable_ki_protection
-    async def run(self, tell: Callable[[Handler, MemberEvent | Cut], Awaitable[None]]) -> None:
+    async def run(
+        self, tell: Callable[[Handler, MemberEvent | Cut | ClockSkew], Awaitable[None]]
+    ) -> None:
         """Tell listeners, for ever.
 
         Args:

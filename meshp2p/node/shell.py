@@ -15,7 +15,7 @@ from meshp2p.consensus import AwardData
 from meshp2p.discovery import local
 from meshp2p.engine import Engine, Neighbour
 from meshp2p.errors import Closed
-from meshp2p.events import CallFinished, Cut, Event, Log, MemberEvent, Synced
+from meshp2p.events import CallFinished, ClockSkew, Cut, Event, Log, MemberEvent, Synced
 from meshp2p.identity.trust import Trust, secret_of
 from meshp2p.ids import Address, NodeId, Seconds
 from meshp2p.node.home import Home
@@ -365,7 +365,7 @@ class Shell:
         elif isinstance(event, MemberEvent):
             logs.report(event, self._name())
             self._listeners.hear(event)
-        elif isinstance(event, Cut):
+        elif isinstance(event, Cut | ClockSkew):
             self._listeners.hear(event)
         elif isinstance(event, Log):
             logs.report(event, self._name())

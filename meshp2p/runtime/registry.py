@@ -10,12 +10,12 @@ from typing import Any, Final, get_args
 import attrs
 
 from meshp2p.errors import UsageError
-from meshp2p.events import CapabilityInfo, Cut, MemberEventName
+from meshp2p.events import CapabilityInfo, ClockSkew, Cut, MemberEventName
 from meshp2p.ids import check_pattern, matches
 from meshp2p.runtime.capability import Declared, Handler, declared, read_listener
 from meshp2p.wire import limits
 
-EVENT_NAMES: Final[tuple[str, ...]] = (*get_args(MemberEventName), Cut.name)
+EVENT_NAMES: Final[tuple[str, ...]] = (*get_args(MemberEventName), Cut.name, ClockSkew.name)
 
 
 @attrs.define

@@ -10,7 +10,7 @@ from meshp2p.config import Config
 from meshp2p.effects import StreamId
 from meshp2p.engine import Engine
 from meshp2p.errors import Closed
-from meshp2p.events import Log, MemberEvent
+from meshp2p.events import ClockSkew, Log, MemberEvent
 from meshp2p.identity.node import NodeIdentity
 from meshp2p.identity.trust import MeshKeys
 from meshp2p.ids import NodeId, Seconds
@@ -56,6 +56,8 @@ class Node(Sight):
         self.clock = Clock(world)
         self.life = 0
         self.events: list[MemberEvent] = []
+        self.skews: list[ClockSkew] = []
+        """Wrong clocks that it was told of, in all lives."""
         self.logs: list[Log] = []
         self.jobs = Jobs(self)
         self.has_power = True

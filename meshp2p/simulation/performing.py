@@ -19,7 +19,7 @@ from meshp2p.effects import (
     SendDatagram,
     StreamReady,
 )
-from meshp2p.events import CallFinished, Log, MemberEvent
+from meshp2p.events import CallFinished, ClockSkew, Log, MemberEvent
 from meshp2p.ids import Address, Seconds
 from meshp2p.simulation.dice import Draws
 from meshp2p.simulation.links import Lane
@@ -148,6 +148,8 @@ class Performer:
             world.note(node, event.name, event.member.id)
         elif isinstance(event, CallFinished):
             self._finished(event)
+        elif isinstance(event, ClockSkew):
+            node.skews.append(event)
         elif isinstance(event, Log):
             node.logs.append(event)
             world.tell("log", node.name, level=event.level, text=event.text)

@@ -109,6 +109,9 @@ MAX_CONNECTIONS_PER_MEMBER: Final = 3
 """Connections whose other end has proved to be one member. One serves; two stand for a moment
 when both dial at once; the third is that of a life that has just ended."""
 
+MAX_HELD_BACK: Final = 1_024
+"""Datagrams that wait for the disk when a node starts; more are lost, as datagrams may be."""
+
 MAX_WAITING_PER_PEER: Final = 8
 """Datagrams kept while a handshake is under way."""
 
@@ -135,6 +138,9 @@ MAX_CLUES: Final = 16
 
 MAX_CASES: Final = 4_096
 """Members about whom clues are kept; a clue holds some 500 bytes, the statement included."""
+
+MAX_CLOCKS: Final = 15
+"""Members that answered last: by their clocks a node judges its own."""
 
 MAX_ACQUAINTANCES: Final = 256
 """Members whose addresses are kept on disk, so that a node without seeds finds its mesh again."""

@@ -58,7 +58,7 @@ def items() -> list[list[Value]]:
     assert record is not None
     return [
         Ping(1, 2).wire(),
-        Ack(1, 2, 3).wire(),
+        Ack(1, 2, 3, 4).wire(),
         LineItem(bob.raw).wire(),
         LineItem(signed_line("bob", bob, seq=1).raw).wire(),
         RecordItem(record.line.raw, record.body_raw, record.chain).wire(),

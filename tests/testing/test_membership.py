@@ -6,6 +6,7 @@ import pytest
 import trio
 
 from meshp2p import (
+    ClockSkew,
     Cut,
     DeadlineExceeded,
     MemberEvent,
@@ -286,6 +287,34 @@ async def test_members_that_come_and_go_together_are_told_of_together(sim: Simul
     assert len(cuts) < len([event for cut in cuts for event in cut.events])
     assert cuts[-1].view_hash == alice.engine.view_hash() == bob.engine.view_hash()
     assert cuts[-1].alive == 2
+
+
+# --- clocks ----------------------------------------------------------------------------
+
+
+@simulate(seeds=3)
+async def test_an_agent_hears_whose_clock_is_wrong(sim: Simulation) -> None:
+    """Another's, and its own if most say so; and `why` knows it too."""
+    alice, bob, *_ = await sim.start(5, make_agent)
+    heard: dict[str, list[ClockSkew]] = {"alice": [], "bob": []}
+
+    @alice.on("clock.skewed")
+    async def listen(skew: ClockSkew) -> None:
+        heard["alice"].append(skew)
+
+    @bob.on("clock.skewed")
+    def listen_too(skew: ClockSkew) -> None:
+        heard["bob"].append(skew)
+
+    with sim.clock(bob).skew(+120):
+        await trio.sleep(60.0)
+
+        (theirs,), (own,) = heard["alice"], heard["bob"]
+        assert (theirs.member.handle, theirs.is_own) == ("bob", False)
+        assert (own.member.handle, own.is_own) == ("bob", True)
+        assert own.seconds == pytest.approx(120, abs=2)
+        assert "its clock is 120 s ahead" in str(await alice.why("@bob"))
+        assert (await alice.stats())["clocks_off"] == 1
 
 
 # --- reasons ---------------------------------------------------------------------------

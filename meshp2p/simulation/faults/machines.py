@@ -9,6 +9,7 @@ import attrs
 
 from meshp2p.effects import Record
 from meshp2p.engine.acquaintances import PEERS
+from meshp2p.engine.lives import EPOCHS
 from meshp2p.ids import Seconds
 from meshp2p.simulation.clock import Skew as Wrong
 from meshp2p.simulation.disk import Left
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from meshp2p.simulation.world import World
 
 
+_NO_PROMISES: Final = (PEERS, EPOCHS)
 _IN_LEFT: Final = attrs.validators.in_(get_args(Left))
 
 
@@ -49,7 +51,7 @@ class CrashAtWrite:
     """A process dies each time shortly after it wanted something written, and soon returns.
 
     What it promised may be on disk or not, and may have left it or not. Writing down whom it
-    met is no promise, and no such moment.
+    met, and that it has started, is no promise, and no such moment.
 
     Args:
         after: Seconds from its wish to its death; a sync takes some milliseconds.
@@ -78,7 +80,7 @@ class CrashAtWrite:
                 world.after(self.down, lambda: _restart(world, node, life))
 
         def look(writer: Node, records: Sequence[Record]) -> None:
-            if writer is node and any(record.table != PEERS for record in records):
+            if writer is node and any(record.table not in _NO_PROMISES for record in records):
                 world.after(self.after, crash)  # never in the midst of its effects
 
         def stop() -> None:

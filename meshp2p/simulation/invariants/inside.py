@@ -140,6 +140,7 @@ def _gossip_sizes(engine: Engine) -> list[Size]:
         ("probes", len(probes), limits.MAX_MEMBERS),
         ("late probes", len(probes._given_up), limits.MAX_LATE_PROBES),
         ("members with clues", len(parts.evidence), limits.MAX_CASES),
+        ("clocks", len(swim._clocks), limits.MAX_CLOCKS + limits.MAX_CASES),
         ("addresses on disk", len(engine._acquaintances), limits.MAX_ACQUAINTANCES),
         ("accusers of one member", heard, limits.MAX_SUSPICIONS + 1),
     ]

@@ -105,7 +105,7 @@ def test_a_ping_is_answered_even_to_a_stranger() -> None:
     alice.receive(id_of("bob"), ping(seq=77), now=NOW)
 
     outputs = alice.outputs()
-    assert said(outputs, "bob")[0] == Ack(77, alice.view_hash(), 3)
+    assert said(outputs, "bob")[0] == Ack(77, alice.view_hash(), 3, int(UNIX + NOW))
     assert Pull(id_of("bob"), (id_of("bob"),)) in outputs
 
 
@@ -635,7 +635,7 @@ def test_unknown_kinds_are_counted_and_skipped() -> None:
     alice.receive(id_of("bob"), mixed, now=NOW)
 
     assert alice.counters["items_unknown"] == 2
-    assert Ack(9, alice.view_hash(), 0) in said(alice.outputs(), "bob")
+    assert Ack(9, alice.view_hash(), 0, int(UNIX + NOW)) in said(alice.outputs(), "bob")
 
 
 def test_the_lost_are_tried_again_and_told_why() -> None:
@@ -679,7 +679,7 @@ def test_a_member_whose_view_is_ours_is_not_told_again() -> None:
     equal = said(alice.outputs(), "bob")
 
     assert LineItem(newer.raw) in behind
-    assert equal == [Ack(1, alice.view_hash(), 0)]
+    assert equal == [Ack(1, alice.view_hash(), 0, int(UNIX + NOW))]
 
 
 def test_a_restart_that_nobody_noticed_is_told() -> None:

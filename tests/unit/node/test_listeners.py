@@ -3,7 +3,7 @@ from __future__ import annotations
 import trio
 import trio.testing
 
-from meshp2p.events import Cut, Log, Member, MemberEvent
+from meshp2p.events import ClockSkew, Cut, Log, Member, MemberEvent
 from meshp2p.ids import NodeId
 from meshp2p.node.listeners import Listeners
 from meshp2p.runtime.capability import Handler
@@ -30,7 +30,7 @@ class Slow:
     async def catch_up(self) -> None:
         """Hear all that waits."""
 
-        async def tell(_handler: Handler, event: MemberEvent | Cut) -> None:
+        async def tell(_handler: Handler, event: MemberEvent | Cut | ClockSkew) -> None:
             assert isinstance(event, MemberEvent)
             self.told.append(event.member.handle)
 
