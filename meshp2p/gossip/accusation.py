@@ -6,7 +6,7 @@ from typing import Final, Literal, TypeAlias
 
 import attrs
 
-from meshp2p.errors import WireError
+from meshp2p.errors import UnknownMessage, WireError
 from meshp2p.gossip.fields import MAX_EPOCH, binary, natural
 from meshp2p.identity.keys import SIGNATURE_BYTES, Crypto
 from meshp2p.ids import NODE_ID_BYTES, NodeId
@@ -87,7 +87,7 @@ class Accusation:
             raise WireError(f"a suspicion of {len(data)} bytes")
         fields = codec.unpack_list_untrusted(data[:-SIGNATURE_BYTES], _ELEMENTS)
         if fields[0] != _FORMAT:
-            raise WireError("a suspicion of another format")
+            raise UnknownMessage("a suspicion of another format")
         epoch = natural(fields[2], "epoch", MAX_EPOCH)
         return cls(
             subject=NodeId(binary(fields[1], "subject", exactly=NODE_ID_BYTES)),

@@ -39,7 +39,8 @@ class Admission:
     A signature costs some 100 us to check, so a flood of records must not delay an ack. What
     was read or checked in vain is charged to whoever brought it: nobody honest passes on what
     it has not checked, so a member that goes on bringing forgeries is not listened to for a
-    while. What only came too late or too early is no fault of its bearer, who has another clock.
+    while. What only came too late or too early is no fault of its bearer, who has another clock,
+    nor what is of another format: its bearer may be of the version that understands it.
     """
 
     _parts: Parts

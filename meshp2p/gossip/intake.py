@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 
 import attrs
 
-from meshp2p.errors import CredentialError, WireError
+from meshp2p.errors import CredentialError, UnknownMessage, WireError
 from meshp2p.events import State, Synced
 from meshp2p.gossip.accusation import Accusation
 from meshp2p.gossip.admission import Admission, BudgetSpent
@@ -134,6 +134,8 @@ class Intake:
                     act(now)
         except BudgetSpent:
             return False
+        except UnknownMessage:  # its bearer may be of the version that understands it
+            self._parts.counters["items_unknown"] += 1
         except WireError:
             self._parts.counters["claims_refused"] += 1
             self._admission.in_vain()

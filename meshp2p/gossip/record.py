@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from meshp2p.errors import WireError
+from meshp2p.errors import UnknownMessage, WireError
 from meshp2p.events import CapabilityInfo
 from meshp2p.gossip import packed
 from meshp2p.gossip.fields import MAX_EPOCH, array, binary, name, natural, text
@@ -119,7 +119,7 @@ class Body:
             raise WireError(f"a record body of {len(data)} bytes")
         fields = codec.unpack_list_untrusted(data, _BODY_ELEMENTS)
         if fields[0] != _FORMAT:
-            raise WireError("a record body of another format")
+            raise UnknownMessage("a record body of another format")
         addresses = array(fields[4], "addresses", at_most=limits.MAX_ADDRESSES)
         lowest, highest = array(fields[9], "protocol range", at_least=2)[:2]
         capabilities = array(fields[11], "capabilities", at_most=limits.MAX_CAPABILITIES)
@@ -215,7 +215,7 @@ class VersionLine:
             raise WireError(f"a version line of {len(data)} bytes")
         fields = codec.unpack_list_untrusted(data[:-SIGNATURE_BYTES], _LINE_ELEMENTS)
         if fields[0] != LINE_FORMAT:
-            raise WireError("a version line of another format")
+            raise UnknownMessage("a version line of another format")
         return cls(
             node_id=NodeId(binary(fields[1], "node id", exactly=NODE_ID_BYTES)),
             body_hash=binary(fields[2], "body hash", exactly=HASH_BYTES),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from meshp2p.gossip.messages import LineItem, RecordItem
+from meshp2p.gossip.messages import LineItem, RecordItem, SuspicionItem
+from meshp2p.gossip.record import body_hash
 from meshp2p.gossip.swim import Swim
+from meshp2p.wire import codec
 from meshp2p.wire.codec import Value
 from tests.simulation.swim_world import START, UNIX, swim_of
 from tests.unit.gossip.people import (
@@ -76,3 +78,21 @@ def test_who_brings_what_is_only_too_late_goes_on_being_heard() -> None:
     alice.receive(id_of("carol"), datagram(RecordItem(line, body, chain).wire()), now=NOW)
     work_off(alice, NOW)
     assert state_of(alice, "dave") == "alive"
+
+
+def test_who_passes_on_what_a_later_version_says_goes_on_being_heard() -> None:
+    """Lines, bodies and suspicions of another format: no fault of whoever understands them."""
+    alice, bob, carol = (swim_of(name) for name in ("alice", "bob", "carol"))
+    _, _, chain, *_ = record_of(bob)
+    body = codec.pack([2, "a body of a later version", *range(11)])
+    names_it = signed_line("bob", line_of(bob), body_hash=body_hash(body)).raw
+    later = codec.pack([2, "a line, or a suspicion, of a later version", *range(5)]) + bytes(64)
+    brings(alice, "carol", [[later, body, chain], [names_it, body, chain]] * MANY)
+    for _ in range(MANY):
+        alice.receive(id_of("carol"), datagram(SuspicionItem(later).wire()), now=NOW)
+        work_off(alice, NOW)
+    assert alice.counters["items_unknown"] == 3 * MANY
+
+    brings(alice, "carol", [record_of(carol)])
+    assert state_of(alice, "carol") == "alive"
+    assert state_of(alice, "bob") is None
