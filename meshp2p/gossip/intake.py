@@ -121,17 +121,7 @@ class Intake:
             self._parts.counters["claims_refused"] += 1
             return True
         try:
-            match waiting.claim:
-                case LineItem(line):
-                    self._line(VersionLine.from_bytes_untrusted(line), None, waiting, now)
-                case RecordItem(line) as record:
-                    self._line(VersionLine.from_bytes_untrusted(line), record, waiting, now)
-                case SuspicionItem(accusation):
-                    self._accusation(Accusation.from_bytes_untrusted(accusation), waiting.peer, now)
-                case _SyncEnd(peer):
-                    self._catch_up(peer)
-                case _Mark(act):
-                    act(now)
+            self._decide(waiting, now)
         except BudgetSpent:
             return False
         except UnknownMessage:  # its bearer may be of the version that understands it
@@ -143,6 +133,19 @@ class Intake:
             self._parts.counters["claims_unproved"] += 1
             self._admission.in_vain()
         return True
+
+    def _decide(self, waiting: _Waiting, now: Seconds) -> None:
+        match waiting.claim:
+            case LineItem(line):
+                self._line(VersionLine.from_bytes_untrusted(line), None, waiting, now)
+            case RecordItem(line) as record:
+                self._line(VersionLine.from_bytes_untrusted(line), record, waiting, now)
+            case SuspicionItem(accusation):
+                self._accusation(Accusation.from_bytes_untrusted(accusation), waiting.peer, now)
+            case _SyncEnd(peer):
+                self._catch_up(peer)
+            case _Mark(act):
+                act(now)
 
     def _queue(self, waiting: _Waiting) -> None:
         size = self._waiting_bytes + _size_of(waiting.claim)
