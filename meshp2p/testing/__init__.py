@@ -22,14 +22,16 @@ if TYPE_CHECKING:
     from meshp2p.testing.outcome import Outcome
     from meshp2p.testing.running import run, simulate
     from meshp2p.testing.simulation import Simulation
+    from meshp2p.testing.swarm import Swarm
 
-__all__ = ["Agent", "Outcome", "Simulation", "StuckError", "Violation", "run", "simulate"]
+__all__ = ["Agent", "Outcome", "Simulation", "StuckError", "Swarm", "Violation", "run", "simulate"]
 
 _HOMES: Final = {
     "Agent": "meshp2p.testing.agent",
     "Outcome": "meshp2p.testing.outcome",
     "Simulation": "meshp2p.testing.simulation",
     "StuckError": "meshp2p.testing.clock",
+    "Swarm": "meshp2p.testing.swarm",
     "Violation": "meshp2p.simulation.happening",
     "run": "meshp2p.testing.running",
     "simulate": "meshp2p.testing.running",
