@@ -35,7 +35,8 @@ class Config:
         sync_interval: At most one such comparison in each, jittered.
         digest_interval: Views are compared with a random member in each although their
             hashes agree, because those can be forged.
-        lost_retry_interval: One lost member or seed is tried again in each, for ever.
+        lost_retry_interval: Each lost member is tried again a few times in it by all together,
+            and each seed once by each node, for ever.
         leave_linger: A leaver keeps answering probes for this long.
         line_validity: A version line is believed for this long after it was signed.
         handshake_retry: First pause before a handshake message is sent again; doubles.

@@ -39,6 +39,12 @@ _RENEW_BEFORE: Final = 3_600.0
 _RENEW_PAUSE: Final = 300.0
 _SHOW_EVERY: Final[Seconds] = 60.0
 """Pause, on average, between two buckets that are listed in full."""
+_CALLS: Final = 4
+"""To one that is lost, in an interval, by all of a larger mesh."""
+_CALLED_AT_MOST: Final = 8
+"""Lost ones, in an interval, by one node: each call is a handshake that is tried some times."""
+_LONGEST: Final = 1.5
+"""A pause is jittered by half of it, so that nodes do not call in step."""
 _LEASE_ROUNDS: Final = 16
 """All leases are looked at so often within one validity."""
 
@@ -103,12 +109,26 @@ class Rounds:
             self._start(_TICK, now + config.probe_interval * random())
             self._start(_DIGEST, now + config.digest_interval * (0.5 + random()))
         if view.has_lost:
-            self._start(_LOST, now + config.lost_retry_interval * (0.5 + random()))
+            self._arm_search(now)
         if view.dead or view.left:
             self._start(_SWEEP, now + _SWEEP_INTERVAL)
         ask_at = self._entropy.ask_at
         if ask_at is not None and parts.timers.get(_DOUBT) != ask_at:
             parts.timers.set(_DOUBT, ask_at)
+
+    def _arm_search(self, now: Seconds) -> None:
+        """Plan the next call to somebody lost; sooner, if more are lost by now, or fewer here.
+
+        All together call each of them a few times in an interval. So nobody calls oftener in
+        a crowd, where one that hears an answer tells the others; and whoever is alone, or
+        nearly so, calls each in its turn without waiting for long.
+        """
+        parts = self._parts
+        share = max(1.0, parts.view.population / _CALLS) / parts.view.lost_count
+        pause = parts.config.lost_retry_interval * max(share, 1 / _CALLED_AT_MOST)
+        planned = parts.timers.get(_LOST)
+        if planned is None or planned > now + _LONGEST * pause:
+            parts.timers.set(_LOST, now + pause * (_LONGEST - parts.rng.random()))
 
     def _start(self, key: str, at: Seconds) -> None:
         timers = self._parts.timers

@@ -161,14 +161,22 @@ class View:
         return [row for row in rows if row.record.valid_until + tolerance < unix]
 
     def draw_lost(self, rng: Random) -> Row | None:
-        """A dead member at random: it may have come back without knowing that it was away."""
-        choices = len(self.dead) + len(self._lost)
+        """A dead member, each in its turn: it may have come back without knowing it was away."""
+        choices = self.lost_count
         if choices == 0:
             return None
-        drawn = rng.randrange(choices)
-        if drawn < len(self.dead):
-            return self._rows.get(self.dead[drawn])
-        return list(self._lost.values())[drawn - len(self.dead)]
+        if rng.randrange(choices) < len(self.dead):
+            drawn = self.dead.next(rng)
+            return None if drawn is None else self._rows.get(drawn)
+        drawn, row = next(iter(self._lost.items()))
+        del self._lost[drawn]
+        self._lost[drawn] = row
+        return row
+
+    @property
+    def lost_count(self) -> int:
+        """Dead members who did not leave."""
+        return len(self.dead) + len(self._lost)
 
     @property
     def has_lost(self) -> bool:
