@@ -188,6 +188,11 @@ class Census:
         return None if self._own is None else self._own.record
 
     @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Where this node says that it listens; empty for a guest."""
+        return () if self._own is None else self._own.record.body.addresses
+
+    @property
     def is_new(self) -> bool:
         """Whether it has still to learn who there is; a guest learns it anew each time."""
         return not self._parts.settled and not self._parts.guest

@@ -17,9 +17,10 @@ from meshp2p.gossip.detector import Detector
 from meshp2p.gossip.evidence import REFUTED
 from meshp2p.gossip.member import Row
 from meshp2p.gossip.messages import LineItem, RecordItem, SuspicionItem
-from meshp2p.gossip.outputs import Tell
+from meshp2p.gossip.outputs import Moved, Tell
 from meshp2p.gossip.parts import Parts
-from meshp2p.gossip.record import DRAINING, LEFT, Record, VersionLine
+from meshp2p.gossip.reasons import why_updated
+from meshp2p.gossip.record import LEFT, Record, VersionLine
 from meshp2p.gossip.refutation import Refutation
 from meshp2p.ids import NodeId, Seconds
 from meshp2p.wire import limits
@@ -320,21 +321,23 @@ class Intake:
         if spread:
             refutes = before in ("suspect", "dead")
             parts.news.put_line(record, refutes=refutes, new_body=new_body)
-        if after == "left":
+        gone = set(held.body.addresses).difference(record.body.addresses) if new_body else set()
+        if gone:
+            parts.put(Moved(row.id, tuple(sorted(gone))))
+        self._tell_of(row, before, held)
+
+    def _tell_of(self, row: Row, before: State, held: Record) -> None:
+        """What has become of a member, by its own word."""
+        tell = self._parts.tell
+        if row.state == "left":
             if before in ("alive", "suspect"):
-                parts.tell("member.left", row)
-            return
-        if before in ("dead", "left"):
-            parts.tell("member.returned", row)
+                tell("member.left", row)
+        elif before in ("dead", "left"):
+            tell("member.returned", row)
         elif before == "suspect":
-            parts.tell("member.updated", row, REFUTED)
-        elif record.state != held.state:
-            drains = record.state == DRAINING
-            parts.tell("member.updated", row, "it drains" if drains else "it takes calls again")
-        elif record.body.transport_key != held.body.transport_key:
-            parts.tell("member.updated", row, "it restarted")
-        elif new_body:
-            parts.tell("member.updated", row)
+            tell("member.updated", row, REFUTED)
+        elif (reason := why_updated(held, row.record)) is not None:
+            tell("member.updated", row, reason)
 
     # Accusations
 

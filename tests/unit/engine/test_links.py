@@ -62,10 +62,10 @@ class Bob:
         if data is not None:
             self.requests.append((link, stream))
 
-    def meet(self, who: str | NodeIdentity) -> Caller:
+    def meet(self, who: str | NodeIdentity, at: Address = HERE) -> Caller:
         """Somebody connects, and proves who it is."""
         caller = Caller(self, next(self._streams), dial(door_of(who), self.door))
-        self.links.accepted(caller.stream, HERE, now=self.now)
+        self.links.accepted(caller.stream, at, now=self.now)
         caller.settle()
         return caller
 
@@ -292,3 +292,31 @@ def test_a_caller_hears_that_its_answer_has_stalled() -> None:
     bob.run_until(3 * limits.BODY_SILENCE)
 
     assert lost == ["the rest of a body did not come True"]
+
+
+# --- moving ----------------------------------------------------------------------------
+
+
+def test_who_moves_ends_connections_from_where_it_was() -> None:
+    """Not those within its machine, nor those of a family whose address it has kept."""
+    bob = Bob()
+    bob.meet("alice", Address("127.0.0.1", 40_001))
+    gone = bob.meet("carol", Address("192.0.2.3", 40_002))
+    bob.meet("dave", Address("2001:db8::4", 40_003))
+    assert bob.closed == []
+    bob.links.node_moved([Address("198.51.100.2", 6374)], now=bob.now)
+    assert bob.closed == [gone.stream]
+    assert bob.core.counters["stream_moved"] == 1
+
+
+def test_a_member_that_moves_leaves_its_connections_behind() -> None:
+    """Those from where it was; and only its own."""
+    bob = Bob()
+    before = Address("192.0.2.3", 6374)
+    first = bob.meet("carol", Address("192.0.2.3", 40_002))
+    bob.meet("dave", Address("192.0.2.3", 40_003))
+    bob.links.peer_moved(node_id("carol"), [before], now=bob.now)
+    assert bob.closed == [first.stream]
+    again = bob.meet("carol", Address("203.0.113.9", 40_004))
+    bob.links.peer_moved(node_id("carol"), [before], now=bob.now)
+    assert again.stream not in bob.closed
