@@ -24,7 +24,7 @@ from meshp2p.gossip.timers import Timers, WallClock
 from meshp2p.gossip.view import View
 from meshp2p.identity.keys import Crypto
 from meshp2p.identity.node import NodeIdentity
-from meshp2p.ids import NodeId, Seconds
+from meshp2p.ids import NodeId, Seconds, show_id
 from meshp2p.wire import codec, limits
 from meshp2p.wire.codec import Value
 
@@ -163,6 +163,11 @@ class Parts:
         unix, tolerance = self.wall.unix(now), self.config.clock_tolerance
         for row in self.view.expired(unix, tolerance, self.rng, _DEPARTED_AT_ONCE):
             self.view.forget(row)
+
+    def name_of(self, node_id: NodeId) -> str:
+        """A member's handle, or the beginning of its id."""
+        row = self.view.get(node_id)
+        return (row.record.body.handle if row else "") or show_id(node_id)[:8]
 
     def accuse(self, row: Row, evidence: Evidence, now: Seconds) -> Accusation:
         """Sign that this node could not reach a member."""
