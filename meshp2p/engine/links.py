@@ -189,7 +189,7 @@ class Links:
         self._board.add(link)
 
     def receive(self, stream: StreamId, data: bytes, *, now: Seconds) -> NodeId | None:
-        """Bytes of a stream; return whose they are, if that is proved."""
+        """Bytes of a stream; return whose they are, if they prove it: parts of records do not."""
         link = self._board.find(stream)
         if link is None or link.connection is None:
             return None
@@ -210,7 +210,7 @@ class Links:
             self._receive_farewell(link)
         if self.held.half_received > self.held.most_half_received:
             self._endings.relieve(now)
-        return link.peer
+        return link.peer if link.connection.last_heard == now else None
 
     def _hand_on(self, link: Link, arrivals: list[Arrival], now: Seconds) -> None:
         for arrival in arrivals:

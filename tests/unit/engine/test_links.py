@@ -320,3 +320,34 @@ def test_a_member_that_moves_leaves_its_connections_behind() -> None:
     again = bob.meet("carol", Address("203.0.113.9", 40_004))
     bob.links.peer_moved(node_id("carol"), [before], now=bob.now)
     assert again.stream not in bob.closed
+
+
+# --- signs of life ---------------------------------------------------------------------
+
+
+def test_only_whole_records_say_that_their_sender_is_there() -> None:
+    """What is added to a connection on its way is known as such when its record is whole."""
+    bob = Bob()
+    carol = bob.meet("carol")
+    carol.end.mux.request(b"a question", answer_limit=1)
+    record = carol.end.pull(MIB)
+    bob.run_until(1.0)
+    heard = [bob.links.receive(carol.stream, record[:-1], now=1.0)]
+    bob.run_until(2.0)
+    heard.append(bob.links.receive(carol.stream, record[-1:], now=2.0))
+    bob.run_until(3.0)
+    heard.append(bob.links.receive(carol.stream, b"\xff\xff", now=3.0))
+    heard.append(bob.links.receive(carol.stream, bytes(1_000), now=3.0))
+    assert heard == [None, node_id("carol"), None, None]
+    assert len(bob.requests) == 1
+
+
+def test_a_connection_that_only_brings_parts_of_a_record_is_idle() -> None:
+    """Nobody keeps it open by a byte now and then."""
+    bob = Bob()
+    carol = bob.meet("carol")
+    bob.links.receive(carol.stream, b"\xff\xff", now=0.0)
+    while bob.now < 2 * bob.core.config.idle_close:
+        bob.run_until(bob.now + 10.0)
+        bob.links.receive(carol.stream, b"\x00", now=bob.now)
+    assert not carol.stands
