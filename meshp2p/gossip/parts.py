@@ -105,19 +105,22 @@ class Parts:
         self._fill(datagram, to)
         self._outputs.append(SendPlain(to, datagram.encode()))
 
-    def send_all(self, to: NodeId, items: Iterable[list[Value]]) -> None:
-        """Send these items in as many datagrams as it takes."""
+    def send_all(self, to: NodeId, items: Iterable[list[Value]]) -> int:
+        """Send these items in as many datagrams as it takes; return how many bytes they have."""
         if self.guest:
-            return
+            return 0
+        plaintexts: list[bytes] = []
         datagram = Datagram()
         for item in items:
             if not datagram.add(item):
-                self.put(SendPlain(to, datagram.encode()))
+                plaintexts.append(datagram.encode())
                 datagram = Datagram()
                 datagram.add(item)
         if datagram:
             self._fill(datagram, to)
-            self.put(SendPlain(to, datagram.encode()))
+            plaintexts.append(datagram.encode())
+        self._outputs += [SendPlain(to, plaintext) for plaintext in plaintexts]
+        return sum(map(len, plaintexts))
 
     def knows_all(self, node_id: NodeId) -> bool:
         """Whether a member's view was, when it last told of it, what ours is now."""
