@@ -7,7 +7,7 @@ answer, or learns that the connection is gone and whether it had left.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from math import inf
 from typing import Final
 
@@ -189,7 +189,7 @@ class Links:
         self._board.add(link)
 
     def receive(self, stream: StreamId, data: bytes, *, now: Seconds) -> NodeId | None:
-        """Bytes of a stream; return whose they are, if that is proved."""
+        """Bytes of a stream; return whose they are, if they prove it: parts of records do not."""
         link = self._board.find(stream)
         if link is None or link.connection is None:
             return None
@@ -210,7 +210,7 @@ class Links:
             self._receive_farewell(link)
         if self.held.half_received > self.held.most_half_received:
             self._endings.relieve(now)
-        return link.peer
+        return link.peer if link.connection.last_heard == now else None
 
     def _hand_on(self, link: Link, arrivals: list[Arrival], now: Seconds) -> None:
         for arrival in arrivals:
@@ -321,6 +321,22 @@ class Links:
                 self._endings.lose(link, reason, now)
             else:
                 self._board.let_leave(link, now + _FAREWELL)
+
+    def peer_moved(self, peer: NodeId, gone: Collection[Address], *, now: Seconds) -> None:
+        """A member is no longer at some addresses: nothing gets through from there, or to it."""
+        hosts = {address.host for address in gone}
+        for link in self._board.of(peer):
+            if link.address is not None and link.address.host in hosts:
+                self._endings.end(link, "stream_moved", "it moved", now)
+
+    def node_moved(self, gone: Collection[Address], *, now: Seconds) -> None:
+        """This node is no longer at some addresses: connections from there lead nowhere."""
+        families = {":" in address.host for address in gone}
+        for link in self._board:
+            there = link.address
+            if there is None or there.is_loopback or (":" in there.host) not in families:
+                continue
+            self._endings.end(link, "stream_moved", "this node moved", now)
 
     def drop_peer(self, peer: NodeId, reason: str, *, now: Seconds) -> None:
         """The member is gone, whatever its connections say."""

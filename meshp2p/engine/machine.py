@@ -21,7 +21,7 @@ from meshp2p.engine.core import Core
 from meshp2p.engine.joining import Neighbour
 from meshp2p.engine.link import Link
 from meshp2p.engine.survey import Survey
-from meshp2p.errors import MeshError
+from meshp2p.errors import MeshError, UsageError
 from meshp2p.events import CallFinished, CapabilityInfo, MemberEvent
 from meshp2p.identity.keys import Crypto
 from meshp2p.identity.node import NodeIdentity
@@ -198,6 +198,25 @@ class Engine(Survey):
     def _may_write(self, stream: StreamId, now: Seconds) -> bool:
         """Streams that part are not held up: the driver would take that for their end."""
         return not self._links.is_open(stream) or self._governor.may_write(stream, now)
+
+    def receive_addresses(self, addresses: Sequence[Address], *, now: Seconds) -> bool:
+        """Where this node listens, looked at now and then; return whether others hear of it.
+
+        A laptop moves to another network, a lease of DHCP ends. The sessions go on, from
+        wherever their datagrams come; connections are made anew.
+        """
+        self._core.now = now
+        before = set(self._swim.addresses)
+        try:
+            moved = self._swim.set_addresses(tuple(addresses), now=now)
+        except UsageError as error:
+            self._core.log("warning", "its new addresses cannot be announced", why=str(error))
+            return False
+        if moved:
+            self._core.log("info", "this node moved", addresses=", ".join(map(str, addresses)))
+            self._links.node_moved(before.difference(self._swim.addresses), now=now)
+        self._membership.drain(now)
+        return moved
 
     def receive_resolved(
         self, host: str, port: int, addresses: Sequence[Address], *, now: Seconds

@@ -29,6 +29,7 @@ from meshp2p.gossip.messages import (
 from meshp2p.gossip.outputs import (
     AskByStream,
     IndirectProbe,
+    Moved,
     Pull,
     SaveEpoch,
     SendPlain,
@@ -165,7 +166,7 @@ class Membership:
 
     def _perform(
         self,
-        output: IndirectProbe | Tell | AskByStream | SyncWith | Pull | SaveEpoch,
+        output: IndirectProbe | Tell | AskByStream | SyncWith | Pull | Moved | SaveEpoch,
         now: Seconds,
     ) -> None:
         match output:
@@ -182,6 +183,8 @@ class Membership:
                 self._syncing.compare_with(peer, buckets, now)
             case Pull(peer=peer, ids=ids):
                 self._syncing.pull(peer, list(ids), now)
+            case Moved(peer=peer, gone=gone):
+                self._member_moved(peer, gone, now)
             case SaveEpoch(epoch=epoch):
                 self._lives.use(epoch)
 
@@ -222,6 +225,11 @@ class Membership:
             return
         self.synced = self.synced or isinstance(event, Synced)
         self._core.emit(Announce(event))
+
+    def _member_moved(self, peer: NodeId, gone: tuple[Address, ...], now: Seconds) -> None:
+        """Its sessions go on elsewhere; its connections cannot."""
+        self._endpoint.moved(peer, gone, self._route(peer).addresses)
+        self._links.peer_moved(peer, gone, now=now)
 
     def _space_out_rekeys(self) -> None:
         """In a large mesh a pair meets so seldom that hourly keys would be new each time."""

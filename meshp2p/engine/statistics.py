@@ -68,6 +68,7 @@ CALLS: Final[Mapping[str, str]] = MappingProxyType(
         "call_repeated": "calls with a key asked again at the same member",
         "stream_retried": "connections tried at another address",
         "stream_lost": "connections that broke",
+        "stream_moved": "connections that ended since one of their ends got another address",
         "message_dropped": "messages that could not be handed to this agent",
     }
 )

@@ -153,8 +153,7 @@ class Census:
 
     def name_of(self, node_id: bytes) -> str:
         """A member's handle, or the beginning of its id."""
-        row = self._parts.view.get(node_id)
-        return (row.record.body.handle if row else "") or show_id(node_id)[:8]
+        return self._parts.name_of(NodeId(node_id))
 
     def may_run_twice(self, node_id: bytes, capability: str) -> bool:
         """Whether a member announces the capability as idempotent."""
@@ -186,6 +185,11 @@ class Census:
     def own_record(self) -> Record | None:
         """What this node says of itself; None for a guest."""
         return None if self._own is None else self._own.record
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Where this node says that it listens; empty for a guest."""
+        return () if self._own is None else self._own.record.body.addresses
 
     @property
     def is_new(self) -> bool:

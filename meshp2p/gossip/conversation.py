@@ -82,7 +82,7 @@ class Conversation:
     def _hear(self, peer: NodeId, row: Row | None, ack: Ack, now: Seconds, room: int) -> None:
         if row is not None:
             row.load = ack.load
-            took = self._detector.answered(row, ack.seq, now)
+            took = self._detector.answered(row, ack.seq, now, direct=room == limits.MAX_PLAINTEXT)
             if took is not None and ack.clock is not None:
                 self._clocks.hear(row, ack.clock, took, now)
         self._compare(peer, row, ack.view_hash, now, room)

@@ -69,8 +69,12 @@ class Detector:
         self._parts.send(row.id, self._ping(probe))
         self._probes.give_up(probe)
 
-    def answered(self, row: Row, seq: int, now: Seconds) -> Seconds | None:
+    def answered(self, row: Row, seq: int, now: Seconds, *, direct: bool) -> Seconds | None:
         """An ack came, on whatever path and however late.
+
+        Args:
+            direct: Whether it came without help. Otherwise the member is there, and that is
+                all: nothing is learnt about the path between the two of us.
 
         Returns:
             Seconds since it was asked, first if it was twice; None if it was not.
@@ -81,12 +85,14 @@ class Detector:
             return None
         took = now - probe.sent_at
         self._parts.timers.cancel((PROBE, seq))
-        row.by_stream = False
-        if probe.stage == "direct":
-            row.learn_rtt(took)
+        if direct:
+            row.by_stream = False
+            if probe.stage == "direct":
+                row.learn_rtt(took)
         if in_time and not probe.decides:
             self._parts.health.better()
-        self._parts.evidence.note(row.id, "answered", rtt=took)
+        how = "" if direct else "through another member"
+        self._parts.evidence.note(row.id, "answered", how, rtt=took)
         self._acquit(row, ANSWERED)
         return took
 

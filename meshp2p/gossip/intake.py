@@ -14,12 +14,12 @@ from meshp2p.events import State, Synced
 from meshp2p.gossip.accusation import Accusation
 from meshp2p.gossip.admission import Admission, BudgetSpent
 from meshp2p.gossip.detector import Detector
-from meshp2p.gossip.evidence import REFUTED
 from meshp2p.gossip.member import Row
 from meshp2p.gossip.messages import LineItem, RecordItem, SuspicionItem
-from meshp2p.gossip.outputs import Tell
+from meshp2p.gossip.outputs import Moved, Tell
 from meshp2p.gossip.parts import Parts
-from meshp2p.gossip.record import DRAINING, LEFT, Record, VersionLine
+from meshp2p.gossip.reasons import what_changed, why_joined, why_returned
+from meshp2p.gossip.record import LEFT, Record, VersionLine, with_longer_chain
 from meshp2p.gossip.refutation import Refutation
 from meshp2p.ids import NodeId, Seconds
 from meshp2p.wire import limits
@@ -241,16 +241,23 @@ class Intake:
             return
         record = self._admission.check_record(line, offered.body, offered.chain, held=None, now=now)
         state: State = "left" if line.state == LEFT else "alive"
-        returned = self._parts.view.lost(line.node_id) is not None
+        lost = self._parts.view.lost(line.node_id)
         row = Row(record=record, state=state, joined_at=now, last_seen=now)
         if not self._parts.view.add(row):
             self._parts.counters["members_refused"] += 1
             return
         self._list(waiting, line)
-        if row.is_live:
-            self._parts.tell("member.returned" if returned else "member.joined", row)
+        if row.is_live and lost is not None:
+            self._parts.tell("member.returned", row, why_returned(lost.record, record))
+        elif row.is_live:
+            self._parts.tell("member.joined", row, self._why_joined(row, waiting))
         if self._spreads(waiting) or self._parts.was_pulled(row.id):
             self._parts.news.put_line(record, new_body=True)
+
+    def _why_joined(self, row: Row, waiting: _Waiting) -> str:
+        by = "" if waiting.peer is None else self._parts.name_of(waiting.peer)
+        is_listed = waiting.merged and not self._parts.settled
+        return why_joined(by, is_own=waiting.peer == row.id, is_listed=is_listed)
 
     def _same_version(
         self, row: Row, line: VersionLine, offered: RecordItem | None, now: Seconds
@@ -302,7 +309,7 @@ class Intake:
                 self._parts.pull(waiting.peer, row.id, now)
             raise
         if chain != held.chain and record.body_hash == held.body_hash:
-            record = _with_longer_chain(record, held)
+            record = with_longer_chain(record, held)
         spread = self._spreads(waiting) or self._parts.was_pulled(row.id)
         self._take_over(row, record, now, spread=spread)
 
@@ -320,21 +327,12 @@ class Intake:
         if spread:
             refutes = before in ("suspect", "dead")
             parts.news.put_line(record, refutes=refutes, new_body=new_body)
-        if after == "left":
-            if before in ("alive", "suspect"):
-                parts.tell("member.left", row)
-            return
-        if before in ("dead", "left"):
-            parts.tell("member.returned", row)
-        elif before == "suspect":
-            parts.tell("member.updated", row, REFUTED)
-        elif record.state != held.state:
-            drains = record.state == DRAINING
-            parts.tell("member.updated", row, "it drains" if drains else "it takes calls again")
-        elif record.body.transport_key != held.body.transport_key:
-            parts.tell("member.updated", row, "it restarted")
-        elif new_body:
-            parts.tell("member.updated", row)
+        gone = set(held.body.addresses).difference(record.body.addresses) if new_body else set()
+        if gone:
+            parts.put(Moved(row.id, tuple(sorted(gone))))
+        change = what_changed(before, held, record)
+        if change is not None:
+            parts.tell(change[0], row, change[1])
 
     # Accusations
 
@@ -403,11 +401,3 @@ def _size_of(claim: Claim | _SyncEnd | _Mark) -> int:
     if type(claim) is RecordItem:
         return len(claim.line) + len(claim.body) + len(claim.chain)
     return 0
-
-
-def _with_longer_chain(record: Record, held: Record) -> Record:
-    """For one body the chain that lasts longer wins."""
-    old, new = held.credential, record.credential
-    if (new.not_after, new.transport_not_after) >= (old.not_after, old.transport_not_after):
-        return record
-    return attrs.evolve(record, chain=held.chain, credential=held.credential).as_received()

@@ -7,7 +7,7 @@ from typing import TypeAlias
 import attrs
 
 from meshp2p.events import Event
-from meshp2p.ids import NodeId
+from meshp2p.ids import Address, NodeId
 
 
 @attrs.define  # not frozen: made for every datagram, and freezing doubles the cost
@@ -68,6 +68,14 @@ class Pull:
 
 
 @attrs.frozen
+class Moved:
+    """The member says that it listens elsewhere, and no longer at these addresses."""
+
+    peer: NodeId
+    gone: tuple[Address, ...]
+
+
+@attrs.frozen
 class SaveEpoch:
     """Write down that this node uses this epoch: the next life has to exceed it."""
 
@@ -81,4 +89,6 @@ class Tell:
     event: Event
 
 
-Output: TypeAlias = SendPlain | IndirectProbe | AskByStream | SyncWith | Pull | SaveEpoch | Tell
+Output: TypeAlias = (
+    SendPlain | IndirectProbe | AskByStream | SyncWith | Pull | Moved | SaveEpoch | Tell
+)

@@ -128,6 +128,24 @@ class OwnRecord:
         self._body = body
         self._publish(now, new_body=True)
 
+    def set_addresses(self, addresses: tuple[Address, ...], now: Seconds) -> bool:
+        """Listen there instead; return whether that is news.
+
+        Whoever has nothing but loopback all at once has lost its network, for a moment most
+        likely: nobody would hear it, and it may be back where it was.
+        """
+        addresses = addresses[: limits.MAX_ADDRESSES]
+        offline = all(address.is_loopback for address in addresses)
+        was_offline = all(address.is_loopback for address in self._body.addresses)
+        same = set(addresses) == set(self._body.addresses)
+        if self.has_left or same or (offline and not was_offline):
+            return False
+        body = attrs.evolve(self._body, addresses=addresses)
+        _check(body, self._credential)
+        self._body = body
+        self._publish(now, new_body=True)
+        return True
+
     @property
     def is_draining(self) -> bool:
         """Whether it has asked for no new calls."""

@@ -24,7 +24,7 @@ from meshp2p.gossip.timers import Timers, WallClock
 from meshp2p.gossip.view import View
 from meshp2p.identity.keys import Crypto
 from meshp2p.identity.node import NodeIdentity
-from meshp2p.ids import NodeId, Seconds
+from meshp2p.ids import NodeId, Seconds, show_id
 from meshp2p.wire import codec, limits
 from meshp2p.wire.codec import Value
 
@@ -105,19 +105,22 @@ class Parts:
         self._fill(datagram, to)
         self._outputs.append(SendPlain(to, datagram.encode()))
 
-    def send_all(self, to: NodeId, items: Iterable[list[Value]]) -> None:
-        """Send these items in as many datagrams as it takes."""
+    def send_all(self, to: NodeId, items: Iterable[list[Value]]) -> int:
+        """Send these items in as many datagrams as it takes; return how many bytes they have."""
         if self.guest:
-            return
+            return 0
+        plaintexts: list[bytes] = []
         datagram = Datagram()
         for item in items:
             if not datagram.add(item):
-                self.put(SendPlain(to, datagram.encode()))
+                plaintexts.append(datagram.encode())
                 datagram = Datagram()
                 datagram.add(item)
         if datagram:
             self._fill(datagram, to)
-            self.put(SendPlain(to, datagram.encode()))
+            plaintexts.append(datagram.encode())
+        self._outputs += [SendPlain(to, plaintext) for plaintext in plaintexts]
+        return sum(map(len, plaintexts))
 
     def knows_all(self, node_id: NodeId) -> bool:
         """Whether a member's view was, when it last told of it, what ours is now."""
@@ -163,6 +166,11 @@ class Parts:
         unix, tolerance = self.wall.unix(now), self.config.clock_tolerance
         for row in self.view.expired(unix, tolerance, self.rng, _DEPARTED_AT_ONCE):
             self.view.forget(row)
+
+    def name_of(self, node_id: NodeId) -> str:
+        """A member's handle, or the beginning of its id."""
+        row = self.view.get(node_id)
+        return (row.record.body.handle if row else "") or show_id(node_id)[:8]
 
     def accuse(self, row: Row, evidence: Evidence, now: Seconds) -> Accusation:
         """Sign that this node could not reach a member."""

@@ -375,3 +375,11 @@ def _capability_untrusted(value: Value) -> CapabilityInfo:
         idempotent=bool(flags & _IDEMPOTENT),
         tags={key: text(tag, "tag", at_most=_MAX_TAG_TEXT) for key, tag in tags.items()},
     )
+
+
+def with_longer_chain(record: Record, held: Record) -> Record:
+    """The record with the chain of the other, if that lasts longer; they are of one body."""
+    old, new = held.credential, record.credential
+    if (new.not_after, new.transport_not_after) >= (old.not_after, old.transport_not_after):
+        return record
+    return attrs.evolve(record, chain=held.chain, credential=held.credential).as_received()

@@ -46,16 +46,15 @@ _PULLED: Final = 4 * limits.MAX_PULLS
 """Strangers of one comparison that are asked for: more questions are not open to one peer."""
 _ANSWER_WITHIN: Final[Seconds] = 3.0
 """An answer to our sums is expected for so long; afterwards it is rated as a question."""
-_AT_ONCE: Final = 12
-_PER_SECOND: Final = 2.0
-"""What one peer may ask: a newcomer compares a dozen times while it is young. An answer costs
-some 20 KB at worst, usually far less."""
+_PRICE: Final = 8 * 1024
+"""Bytes of a peer's ration, besides those of the answer: a view is looked through for each
+question. So nobody gets more than sixteen answers at once, and two a second."""
 _AGEING: Final = 3 / 8
 """A lease of which less is left is asked for: 45 minutes of two hours."""
 
 
 def _budgets() -> Budgets:
-    return Budgets(_AT_ONCE, _PER_SECOND, limits.MAX_BUDGETS)
+    return Budgets(limits.REPAIRS_AT_ONCE, limits.REPAIRS_PER_SECOND, limits.MAX_BUDGETS)
 
 
 @attrs.define
@@ -123,7 +122,8 @@ class Repair:
 
         It came back, or we did, with no memory; the other side sees only that views differ.
         """
-        if self._budgets.spend(peer, now):
+        if self._budgets.allows(peer, now):
+            self._budgets.charge(peer, _PRICE, now)
             self._parts.send(peer, WantItem(records=peer[:PREFIX_BYTES]).wire())
 
     # What others ask, and answer
@@ -155,12 +155,18 @@ class Repair:
                 case DigestItem(sums):
                     self._answer_sums(peer, sums, now)
                 case WantItem():
-                    self._parts.send_all(peer, self._wanted(item, now))
+                    self._give(peer, self._wanted(item, now), now)
 
-    def _may(self, peer: NodeId, now: Seconds) -> bool:
-        allowed = self._budgets.spend(peer, now)
+    def _may(self, peer: NodeId, now: Seconds, price: int = _PRICE) -> bool:
+        """Whether a peer has something left of its ration, of which this takes a part."""
+        allowed = self._budgets.allows(peer, now)
+        self._budgets.charge(peer, price if allowed else 0, now)
         self._parts.counters["repairs_refused"] += not allowed
         return allowed
+
+    def _give(self, peer: NodeId, items: Iterable[list[Value]], now: Seconds) -> None:
+        """Answer, at the cost of the peer's ration; what is too much, time pays."""
+        self._budgets.charge(peer, self._parts.send_all(peer, items), now)
 
     def _answer_sums(self, peer: NodeId, sums: bytes, now: Seconds) -> None:
         self._parts.forget_expired(now)
@@ -168,7 +174,7 @@ class Repair:
         buckets = digest.buckets_in(mask)
         few = len(buckets) <= _FEW_BUCKETS
         if few and sum(len(self._parts.view.bucket(each)) for each in buckets) <= _FEW_ENTRIES:
-            self._parts.send_all(peer, self._listing(buckets, now))
+            self._give(peer, self._listing(buckets, now), now)
         else:
             self._parts.send(peer, DifferItem(mask).wire())
 
@@ -198,7 +204,8 @@ class Repair:
     # Listings
 
     def _receive_listings(self, peer: NodeId, items: list[BucketItem], now: Seconds) -> None:
-        if self._asked.get(peer, -inf) < now and not self._may(peer, now):
+        was_asked = self._asked.get(peer, -inf) >= now
+        if not self._may(peer, now, 0 if was_asked else _PRICE):
             return
         lacks = _Lacks()
         try:
@@ -208,12 +215,18 @@ class Repair:
             self._parts.counters["datagrams_malformed"] += 1
             return
         if len(lacks.records) + lacks.strangers > _FEW_RECORDS:
-            self._parts.put(SyncWith(peer, lacks.mask))
+            self._compare_by_stream(peer, lacks.mask, now)
             return
         if lacks.records or lacks.lines:
             lines = b"".join(lacks.lines[:MAX_WANTED])
             lacks.owed.insert(0, WantItem(b"".join(lacks.records), lines).wire())
-        self._parts.send_all(peer, lacks.owed)
+        self._give(peer, lacks.owed, now)
+
+    def _compare_by_stream(self, peer: NodeId, mask: int, now: Seconds) -> None:
+        """Ask for what is missing; the question tells all that these buckets hold."""
+        told = sum(len(self._parts.view.bucket(each)) for each in digest.buckets_in(mask))
+        self._budgets.charge(peer, _PRICE + told * digest.ENTRY_BYTES, now)
+        self._parts.put(SyncWith(peer, mask))
 
     def _weigh(self, item: BucketItem, lacks: _Lacks, now: Seconds) -> None:
         """Compare one listing with what is known here."""

@@ -366,6 +366,17 @@ class Swim(Census):
             self._own.set_capabilities(capabilities, now)
         self._rounds.arm(now)
 
+    def set_addresses(self, addresses: tuple[Address, ...], *, now: Seconds) -> bool:
+        """This node listens there now; return whether others have to learn that.
+
+        Raises:
+            UsageError: They do not fit into a record.
+        """
+        self._begin(now)
+        news = self._own is not None and self._own.set_addresses(addresses, now)
+        self._rounds.arm(now)
+        return news
+
     def set_draining(self, *, draining: bool, now: Seconds) -> None:
         """Ask the others for no new calls, or for calls again."""
         self._begin(now)

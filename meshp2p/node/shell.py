@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import weakref
@@ -14,7 +15,7 @@ import trio
 from meshp2p.consensus import AwardData
 from meshp2p.discovery import local
 from meshp2p.engine import Engine, Neighbour
-from meshp2p.errors import Closed
+from meshp2p.errors import Closed, StateUnusable
 from meshp2p.events import CallFinished, ClockSkew, Cut, Event, Log, MemberEvent, Synced
 from meshp2p.identity.trust import Trust, secret_of
 from meshp2p.ids import Address, NodeId, Seconds
@@ -28,13 +29,15 @@ from meshp2p.runtime import logs
 from meshp2p.runtime.asyncio_loop import AsyncioLoop
 from meshp2p.runtime.driver import Driver
 from meshp2p.runtime.handlers import Runner
-from meshp2p.runtime.network import numeric
+from meshp2p.runtime.network import EVERYWHERE, numeric
 from meshp2p.runtime.ports import NetworkPort
 
 _DRAIN_LOOK: Final = 0.02
 _LAST_WORDS: Final[Seconds] = 0.25
 """For handshakes under way when everything is cancelled: on a LAN they take a hundredth of it."""
 _RENEW_LOOK: Final = 60.0
+_ADDRESSES_LOOK: Final[Seconds] = 5.0
+"""Three system calls, and nothing is sent."""
 _GUEST_ASKS: Final = 4
 
 Begun: TypeAlias = int | Callable[[], None] | None
@@ -103,6 +106,7 @@ class Shell:
                 await nursery.start(driver.run)
                 nursery.start_soon(self._listeners.run, runner.tell)
                 nursery.start_soon(self._renew_identity)
+                nursery.start_soon(self._watch_addresses)
                 try:
                     await self._join(nursery)
                     task_status.started()
@@ -188,14 +192,7 @@ class Shell:
                 or met
             )
         elif home.directory is not None:
-            home.directory.publish(
-                Neighbour(
-                    engine.identity.node_id,
-                    engine.identity.transport_public,
-                    self._addresses(self._network) if self._network else (),
-                    self.settings.handle,
-                )
-            )
+            self._show_ourselves()
             met = bool(self._meet(home.directory.list_others())) or met
             in_thread = functools.partial(
                 self._machine.threads.run, limiter=trio.CapacityLimiter(1)
@@ -206,6 +203,16 @@ class Shell:
         if met:
             with trio.move_on_after(self.settings.config.join_wait):
                 await self._joined.wait()
+
+    def _show_ourselves(self) -> None:
+        """Let the other nodes of this machine know where we are."""
+        if self._home is None or self._home.directory is None or self._network is None:
+            return
+        identity = self.engine.identity
+        addresses = self._addresses(self._network)
+        self._home.directory.publish(
+            Neighbour(identity.node_id, identity.transport_public, addresses, self.settings.handle)
+        )
 
     def _meet(self, neighbours: list[Neighbour]) -> int:
         news = self.engine.meet(neighbours, now=self.driver.now())
@@ -396,6 +403,21 @@ class Shell:
             trouble = renew_if_due(self.engine, machine.crypto, unix=machine.wall(), now=now)
             if trouble is not None:
                 self._announce(trouble)
+            self.driver.perform_effects()
+
+    @trio.lowlevel.enable_ki_protection
+    async def _watch_addresses(self) -> None:
+        """Sockets bound everywhere hear others wherever the machine is; these must learn where."""
+        network = self._network
+        bound = () if network is None else network.addresses
+        if network is None or self.settings.advertise is not None or self.settings.guest:
+            return
+        while any(address.host in EVERYWHERE for address in bound):
+            await trio.sleep(_ADDRESSES_LOOK)
+            addresses = self._addresses(network)
+            if self.engine.receive_addresses(addresses, now=self.driver.now()):
+                with contextlib.suppress(StateUnusable):  # others of this machine hear it by gossip
+                    self._show_ourselves()
             self.driver.perform_effects()
 
     def abandon(self) -> None:

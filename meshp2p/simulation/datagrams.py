@@ -38,12 +38,17 @@ class Datagrams:
             if found is None:
                 world.tell("drop", sender.name, to=name, what=what, len=size, id=number, why="nat")
         if target is not None:
-            arrive = partial(self._arrive, target, data, source, number, (sender, sender.life, to))
+            sent = (sender, sender.life, to)
+            arrive = partial(self._arrive, target, target.address, data, source, number, sent)
             world.links.send_datagram((sender.name, target.name), arrive, len(data))
 
-    def _arrive(self, target: Node, data: bytes, source: Address, number: int, sent: _Sent) -> None:
+    def _arrive(
+        self, target: Node, at: Address, data: bytes, source: Address, number: int, sent: _Sent
+    ) -> None:
         world, sender = self._world, sent[0]
-        if target.is_running:
+        if target.address != at:
+            world.tell("drop", sender.name, to=target.name, what="datagram", id=number, why="moved")
+        elif target.is_running:
             target.process.feed_datagram(data, source, sender.name, number)
         elif target.has_power:
             back = (target.name, sender.name)

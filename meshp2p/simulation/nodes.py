@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
+import attrs
+
 from meshp2p.config import Config
 from meshp2p.effects import StreamId
 from meshp2p.engine import Engine
@@ -13,7 +15,7 @@ from meshp2p.errors import Closed
 from meshp2p.events import ClockSkew, Log, MemberEvent
 from meshp2p.identity.node import NodeIdentity
 from meshp2p.identity.trust import MeshKeys
-from meshp2p.ids import NodeId, Seconds
+from meshp2p.ids import Address, NodeId, Seconds
 from meshp2p.messaging.body import pack_plain
 from meshp2p.messaging.resolver import parse_target
 from meshp2p.node.renewal import renew_if_due
@@ -253,6 +255,17 @@ class Node(Sight):
         if self.clock.is_wrong:
             self._world.coverage["skew"] += 1
         self.feed(lambda engine, now: engine.receive_wall_clock(self.clock.unix, now=now))
+
+    def move(self, address: Address) -> None:
+        """Its machine is in another network: what was connected there hears nothing any more."""
+        self.address = address
+        self._origins = attrs.evolve(self._origins, address=address)
+        for end in self.streams.values():
+            end.sever()
+
+    def read_addresses(self) -> None:
+        """Tell the engine where its machine is."""
+        self.feed(lambda engine, now: engine.receive_addresses((self.address,), now=now))
 
     def _keep_reading_wall_clock(self, process: Process) -> None:
         if not process.has_ended:

@@ -51,11 +51,19 @@ class End:
     closed: bool = False
     chunks: int = 0
     torn: Draws | None = None
+    severed: bool = False
+    """Whether a machine has another address by now: nothing gets through any more."""
 
     @property
     def is_live(self) -> bool:
         """Whether its process would still read from it."""
         return not (self.closed or self.process.has_ended)
+
+    def sever(self) -> None:
+        """Let nothing through any more, and let neither end know."""
+        self.severed = True
+        if self.other is not None:
+            self.other.severed = True
 
 
 class Streams:
@@ -81,7 +89,7 @@ class Streams:
         world.links.send_in_order(end.lane, partial(self._arrive, end, target, remote))
 
     def _arrive(self, end: End, target: Node, remote: Address) -> None:
-        if not end.is_live or not target.has_power:
+        if not end.is_live or not target.has_power or end.severed:
             return
         lane = Lane((target.name, end.node.name))
         if not target.is_running:
@@ -97,7 +105,10 @@ class Streams:
         self._world.links.send_in_order(lane, partial(self._opened, end, other))
 
     def _opened(self, end: End, other: End) -> None:
-        if end.is_live:
+        if end.severed or other.severed:
+            other.sever()
+            end.sever()
+        elif end.is_live:
             end.other = other
             end.process.feed(lambda engine, now: engine.stream_opened(end.stream, now=now))
         else:
@@ -138,6 +149,8 @@ class Streams:
 
     def _deliver(self, end: End, other: End, sent: _Sent) -> None:
         world = self._world
+        if end.severed:
+            return
         if other.is_live:
             other.process.feed(partial(self._read, end, other, sent))
         elif not other.node.has_power:
@@ -186,6 +199,8 @@ class Streams:
 
     def _say_closed(self, end: End, reason: str) -> None:
         other = end.other
+        if end.severed:
+            return
         if other is None:
             end.lane.waiting.clear()  # a SYN is not sent again by whoever has given up
         else:

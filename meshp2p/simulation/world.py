@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
+from itertools import count
 from typing import Any, Final
 
 import attrs
@@ -44,6 +45,8 @@ from meshp2p.simulation.witness import UNIX
 PORT: Final = 6374
 _SEEDS: Final = 3
 """Earlier nodes that a newcomer is told of."""
+_ADDRESSES_EVERY: Final[Seconds] = 5.0
+"""As nodes do."""
 _LOOK_EVERY: Final[Seconds] = 0.02
 _CHAINS: Final = 16_384
 """Remembered as they read: of all members of a large mesh, each of whom meets all others."""
@@ -83,6 +86,7 @@ class World(Troubles):
         self.datagrams = Datagrams(self)
         self.streams = Streams(self)
         self._by_address: dict[Address, Node] = {}
+        self._hosts = count(1)
         self._keys: dict[tuple[str, str], MeshKeys] = {}
         self._read = lru_cache(_CHAINS)(Chain.read_untrusted)
         self._restless: Node | None = None
@@ -167,7 +171,7 @@ class World(Troubles):
         return twin
 
     def _next_host(self) -> Address:
-        number = len(self._by_address) + 1
+        number = next(self._hosts)
         return Address(f"10.0.{number >> 8}.{number & 255}", PORT)
 
     @property
@@ -205,6 +209,14 @@ class World(Troubles):
         node.feed(lambda engine, now: linger.append(engine.leave(now=now)))
         life = node.life
         self.after(linger[-1], lambda: node.end() if node.life == life else None)
+
+    def move(self, node: Node) -> None:
+        """Bring a machine into another network, with its process; it looks seconds later."""
+        self.tell("move", node.name)
+        self._by_address.pop(node.address, None)
+        node.move(self._next_host())
+        self._by_address[node.address] = node
+        self.after(_ADDRESSES_EVERY, node.read_addresses)
 
     def calm(self, timeout: Seconds = 120.0, *, restart: bool = False) -> Seconds:
         """Remove every fault, then let time pass until all is well; return how long it took.

@@ -67,6 +67,7 @@ class Connection:
         self.dialled = dial
         self.created_at = now
         self.last_heard = now
+        """When the peer last proved that it is there: by a whole record, or a handshake."""
         self.peer: Peer | None = None
         self.mux = Multiplexer(dialled=dial, held=held)
         if dial:
@@ -129,16 +130,17 @@ class Connection:
         Raises:
             WireError: And nothing else, whatever `data` holds. Close without a word.
         """
-        self.last_heard = now
         opener = self._opener
         if opener is None:
             opener = self._shake_hands(data, now)
             if opener is None:
                 return []
+            if self._is_proved:
+                self.last_heard = now
             data = bytes(self._inbox)
             self._inbox.clear()
         opener.feed(data)
-        return self._open_records(opener)
+        return self._open_records(opener, now)
 
     def _shake_hands(self, data: bytes, now: Seconds) -> Opener | None:
         """Go as far as the bytes allow; what opens records, once the handshake is over."""
@@ -147,10 +149,11 @@ class Connection:
             pass
         return self._opener
 
-    def _open_records(self, opener: Opener) -> list[Arrival]:
+    def _open_records(self, opener: Opener, now: Seconds) -> list[Arrival]:
         arrivals: list[Arrival] = []
         while (plaintext := opener.next_untrusted()) is not None:
             self._is_proved = True
+            self.last_heard = now
             arrivals += self.mux.receive_untrusted(plaintext)
             if self.mux.rekey_seen:
                 self.mux.rekey_seen = False

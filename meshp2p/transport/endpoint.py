@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from math import inf
 from typing import NamedTuple
 
@@ -146,6 +146,20 @@ class Endpoint:
             return False
         self._outbox.append((path, peer, session.seal(plaintext, self._ciphers)))
         return True
+
+    def moved(self, peer: NodeId, gone: Collection[Address], addresses: Sequence[Address]) -> None:
+        """A peer is no longer at some addresses: what leads there leads to the others now.
+
+        A session whose path is none of these is left alone: the peer has been heard there.
+        """
+        begun = self._attempt_of.get(peer)
+        if not addresses:
+            return
+        if begun is not None:
+            begun.addresses = tuple(addresses)
+        for session in self._sessions.of(peer):
+            if session.path in gone:
+                session.path = addresses[0]
 
     def forget(self, peer: NodeId) -> None:
         """Drop all sessions with a peer: it restarted, or is dead."""

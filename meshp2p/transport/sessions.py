@@ -50,6 +50,10 @@ class Sessions:
             return newest
         return next((session for session in reversed(of_peer) if session.confirmed), None)
 
+    def of(self, peer: NodeId) -> tuple[Session, ...]:
+        """All with a peer, the oldest first."""
+        return tuple(self._of_peer.get(peer, ()))
+
     def answered(self, peer: NodeId, origin: bytes) -> Session | None:
         """The session that an earlier copy of the same INIT made."""
         return next((s for s in self._of_peer.get(peer, ()) if s.origin == origin), None)

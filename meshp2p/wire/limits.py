@@ -51,6 +51,13 @@ LISTS_PER_SECOND: Final = 64 * 1024
 """The same in the long run: ten thousand members every 110 seconds. Views that differ are
 mended by what is missing, at most once a second, and each time with somebody else."""
 
+REPAIRS_AT_ONCE: Final = 128 * 1024
+"""What one member may make this node say by datagram when their views are compared: a newcomer
+compares a dozen times while it is young. Where much is missing, a stream brings it."""
+
+REPAIRS_PER_SECOND: Final = 16 * 1024
+"""The same in the long run: two questions a second, or some fifteen whole records."""
+
 MAX_REASSEMBLY: Final = 16 * 1024 * 1024
 """What all half-received bodies of one connection may hold together."""
 

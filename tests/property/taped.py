@@ -26,6 +26,7 @@ _INPUTS = (
     "leave",
     "listen",
     "next_deadline",
+    "receive_addresses",
     "receive_datagram",
     "receive_deadline",
     "receive_outcome",

@@ -62,10 +62,10 @@ class Bob:
         if data is not None:
             self.requests.append((link, stream))
 
-    def meet(self, who: str | NodeIdentity) -> Caller:
+    def meet(self, who: str | NodeIdentity, at: Address = HERE) -> Caller:
         """Somebody connects, and proves who it is."""
         caller = Caller(self, next(self._streams), dial(door_of(who), self.door))
-        self.links.accepted(caller.stream, HERE, now=self.now)
+        self.links.accepted(caller.stream, at, now=self.now)
         caller.settle()
         return caller
 
@@ -292,3 +292,62 @@ def test_a_caller_hears_that_its_answer_has_stalled() -> None:
     bob.run_until(3 * limits.BODY_SILENCE)
 
     assert lost == ["the rest of a body did not come True"]
+
+
+# --- moving ----------------------------------------------------------------------------
+
+
+def test_who_moves_ends_connections_from_where_it_was() -> None:
+    """Not those within its machine, nor those of a family whose address it has kept."""
+    bob = Bob()
+    bob.meet("alice", Address("127.0.0.1", 40_001))
+    gone = bob.meet("carol", Address("192.0.2.3", 40_002))
+    bob.meet("dave", Address("2001:db8::4", 40_003))
+    assert bob.closed == []
+    bob.links.node_moved([Address("198.51.100.2", 6374)], now=bob.now)
+    assert bob.closed == [gone.stream]
+    assert bob.core.counters["stream_moved"] == 1
+
+
+def test_a_member_that_moves_leaves_its_connections_behind() -> None:
+    """Those from where it was; and only its own."""
+    bob = Bob()
+    before = Address("192.0.2.3", 6374)
+    first = bob.meet("carol", Address("192.0.2.3", 40_002))
+    bob.meet("dave", Address("192.0.2.3", 40_003))
+    bob.links.peer_moved(node_id("carol"), [before], now=bob.now)
+    assert bob.closed == [first.stream]
+    again = bob.meet("carol", Address("203.0.113.9", 40_004))
+    bob.links.peer_moved(node_id("carol"), [before], now=bob.now)
+    assert again.stream not in bob.closed
+
+
+# --- signs of life ---------------------------------------------------------------------
+
+
+def test_only_whole_records_say_that_their_sender_is_there() -> None:
+    """What is added to a connection on its way is known as such when its record is whole."""
+    bob = Bob()
+    carol = bob.meet("carol")
+    carol.end.mux.request(b"a question", answer_limit=1)
+    record = carol.end.pull(MIB)
+    bob.run_until(1.0)
+    heard = [bob.links.receive(carol.stream, record[:-1], now=1.0)]
+    bob.run_until(2.0)
+    heard.append(bob.links.receive(carol.stream, record[-1:], now=2.0))
+    bob.run_until(3.0)
+    heard.append(bob.links.receive(carol.stream, b"\xff\xff", now=3.0))
+    heard.append(bob.links.receive(carol.stream, bytes(1_000), now=3.0))
+    assert heard == [None, node_id("carol"), None, None]
+    assert len(bob.requests) == 1
+
+
+def test_a_connection_that_only_brings_parts_of_a_record_is_idle() -> None:
+    """Nobody keeps it open by a byte now and then."""
+    bob = Bob()
+    carol = bob.meet("carol")
+    bob.links.receive(carol.stream, b"\xff\xff", now=0.0)
+    while bob.now < 2 * bob.core.config.idle_close:
+        bob.run_until(bob.now + 10.0)
+        bob.links.receive(carol.stream, b"\x00", now=bob.now)
+    assert not carol.stands

@@ -8,10 +8,11 @@ import attrs
 import pytest
 
 from meshp2p.config import Config, lan
-from meshp2p.gossip.messages import LineItem, Nack, SuspicionItem
+from meshp2p.gossip.messages import MAX_TUNNELLED, LineItem, Nack, Ping, SuspicionItem
 from meshp2p.gossip.outputs import AskByStream, IndirectProbe, Output
 from meshp2p.gossip.swim import Swim
 from meshp2p.ids import NodeId
+from meshp2p.wire import limits
 from tests.simulation.swim_world import START, UNIX, swim_of
 from tests.unit.gossip.people import (
     accuse,
@@ -302,6 +303,34 @@ def test_who_is_known_to_answer_by_stream_only_is_dialled_at_once() -> None:
     outputs = run_to(alice, again + alice.slowness * LAN.ack_timeout + 0.001)
 
     assert asked_by_stream(outputs) == [(target, False, True)]
+
+
+@pytest.mark.parametrize("relayed", [True, False])
+def test_an_answer_that_others_brought_does_not_make_it_reachable(
+    relayed: bool,  # noqa: FBT001  # a case
+) -> None:
+    """It is there; but whoever is to be asked without help must be dialled as before."""
+    alice, bob = circle("alice", "bob", "carol")[:2]
+    alice.answered_by_stream(id_of("bob"), line_of(bob).raw, now=START)
+    now, seq = START, None
+    while seq is None:
+        now = alice.next_deadline()
+        alice.receive_deadline(now=now)
+        asked = [item for item in said(alice.outputs(), "bob") if isinstance(item, Ping)]
+        seq = asked[0].seq if asked else None
+    room = MAX_TUNNELLED if relayed else limits.MAX_PLAINTEXT
+    alice.receive(id_of("bob"), ack(seq), now=now + 0.01, room=room)
+    assert state_of(alice, "bob") == "alive"
+    member = alice.member(id_of("bob"))
+    assert member is not None
+    assert (member.rtt is None) == relayed
+
+    outputs: list[Output] = []
+    while not (dials := [dial for to, _, dial in asked_by_stream(outputs) if to == id_of("bob")]):
+        now = alice.next_deadline()
+        alice.receive_deadline(now=now)
+        outputs += alice.outputs()
+    assert dials[0] == relayed
 
 
 def test_an_answer_by_stream_of_a_stranger_means_nothing() -> None:

@@ -31,7 +31,7 @@ from meshp2p.gossip.swim import Swim
 from meshp2p.gossip.timers import WallClock
 from meshp2p.gossip.view import View
 from meshp2p.ids import NodeId
-from meshp2p.wire import limits
+from meshp2p.wire import codec, limits
 from tests.simulation.swim_world import CRYPTO, START, UNIX, identity_of, swim_of
 from tests.unit.gossip.people import (
     accuse,
@@ -262,6 +262,93 @@ def test_questions_are_rated_for_each_member(item: Repairing) -> None:
     assert bob.counters["repairs_refused"] > 280
     assert answered < 200_000
     assert spoken(bob) != []
+
+
+MINUTE = 60
+
+
+def given(swim: Swim, item: list[codec.Value], *, differs: bool) -> tuple[int, int]:
+    """What mallory gets who asks thirty times a second for a minute: bytes, and streams.
+
+    Args:
+        differs: Whether her view is never that of the node that she asks, so that it asks her
+            for hers, and expects listings.
+    """
+    sent = streams = 0
+    for number in range(30 * MINUTE):
+        now = NOW + number / 30
+        if differs:
+            swim.receive(id_of("mallory"), datagram([2, 0, bytes(8), 0]), now=now)
+        swim.receive(id_of("mallory"), datagram(item), now=now)
+        for output in swim.outputs():
+            streams += isinstance(output, SyncWith)
+            if isinstance(output, SendPlain) and output.to == id_of("mallory"):
+                sent += len(output.plaintext)
+    return sent, streams
+
+
+@pytest.mark.parametrize("differs", [True, False])
+@pytest.mark.parametrize(
+    "item",
+    [
+        DigestItem(bytes(digest.DIGEST_BYTES)).wire(),
+        BucketItem(digest.first_of(3), digest.last_of(3), b"").wire(),
+        BucketItem(digest.first_of(3), digest.last_of(3), bytes(16 * 40)).wire(),
+        WantItem(b"".join(id_of(name)[:8] for name in CROWD[:20])).wire(),
+        WantItem(lines=b"".join(id_of(name)[:8] for name in CROWD)).wire(),
+    ],
+)
+def test_who_asks_for_listings_again_and_again_gets_its_ration(
+    item: list[codec.Value],
+    differs: bool,  # noqa: FBT001  # a case
+) -> None:
+    """So many bytes at once and so many a second, whatever it asks, and whether it was asked."""
+    bob, _ = friends("bob", "mallory", know=tuple(CROWD))
+    sent, _ = given(bob, item, differs=differs)
+    ration = limits.REPAIRS_AT_ONCE + MINUTE * limits.REPAIRS_PER_SECOND
+    own_questions = (MINUTE + 1) * (limits.MAX_PLAINTEXT + 100) if differs else 0
+    assert sent <= ration + own_questions + 50_000
+
+
+def test_who_lists_nothing_of_everybody_gets_its_ration() -> None:
+    """As the smallest listing that asks for most: of many buckets, each empty."""
+    bob, _ = friends("bob", "mallory", know=tuple(CROWD))
+    listed = [bucket for bucket in range(digest.BUCKETS) if bucket % 5 == 0]
+    items = [BucketItem(digest.first_of(b), digest.last_of(b), b"").wire() for b in listed]
+    sent = 0
+    for number in range(30 * MINUTE):
+        now = NOW + number / 30
+        bob.receive(id_of("mallory"), datagram([2, 0, bytes(8), 0]), now=now)
+        bob.receive(id_of("mallory"), datagram(*items), now=now)
+        sent += sum(
+            len(output.plaintext) for output in bob.outputs() if isinstance(output, SendPlain)
+        )
+    ration = limits.REPAIRS_AT_ONCE + MINUTE * limits.REPAIRS_PER_SECOND
+    assert sent <= ration + (MINUTE + 1) * (limits.MAX_PLAINTEXT + 100) + 50_000
+
+
+def test_a_stranger_that_asks_all_the_time_is_seldom_asked_who_it_is() -> None:
+    """It speaks as a member, and never says more of itself."""
+    (bob,) = friends("bob", know=tuple(CROWD[:5]))
+    asked = 0
+    for number in range(300):
+        bob.receive(id_of("zoe"), ping(number), now=NOW + number / 300)
+        asked += sum(isinstance(item, WantItem) for item in said(bob.outputs(), "zoe"))
+    assert 0 < asked < 20
+
+
+def test_nobody_makes_us_connect_all_the_time() -> None:
+    """A listing that lacks very much is mended by stream, as often as the ration allows."""
+    bob, _ = friends("bob", "mallory", know=tuple(CROWD))
+    listed = sorted({digest.bucket_of(id_of(name)) for name in CROWD})
+    items = [BucketItem(digest.first_of(b), digest.last_of(b), b"").wire() for b in listed[:45]]
+    streams = 0
+    for number in range(30 * MINUTE):
+        now = NOW + number / 30
+        bob.receive(id_of("mallory"), datagram([2, 0, bytes(8), 0]), now=now)
+        bob.receive(id_of("mallory"), datagram(*items), now=now)
+        streams += sum(isinstance(output, SyncWith) for output in bob.outputs())
+    assert 0 < streams <= 3 * MINUTE
 
 
 def spoken(swim: Swim) -> list[Said]:

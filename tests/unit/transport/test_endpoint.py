@@ -702,6 +702,35 @@ def test_an_old_datagram_does_not_lead_back() -> None:
     assert bob.endpoint.path_of(alice.id) == ELSEWHERE
 
 
+def test_a_peer_that_says_that_it_moved_is_sought_there() -> None:
+    """Before a datagram of its own has shown the way; no handshake is made for it."""
+    net, alice, bob = met()
+    bob.endpoint.moved(alice.id, [alice.address], [ELSEWHERE, alice.address])
+    net.send(bob, alice, b"are you there?")
+    assert net.log[-1].path == ELSEWHERE
+    assert net.kinds().count("INIT") == 1
+
+
+def test_a_handshake_under_way_follows_as_well() -> None:
+    """Its next try goes to where the peer is now."""
+    net = Net("alice", "bob")
+    alice, bob = net.nodes
+    lose(net, "INIT")
+    net.send(bob, alice, b"hello", route=route_to(alice, xx=False))
+    bob.endpoint.moved(alice.id, [alice.address], [ELSEWHERE])
+    net.pass_time(0.5)
+    assert net.log[-1].kind == "INIT"
+    assert net.log[-1].path == ELSEWHERE
+
+
+def test_a_path_that_no_record_names_stays_as_it_is() -> None:
+    """Behind a NAT box a peer is where its last datagram came from, whatever it says."""
+    _, alice, bob = met()
+    for gone, there in (([ELSEWHERE], [bob.address]), ([alice.address], [])):
+        bob.endpoint.moved(alice.id, gone, there)
+        assert bob.endpoint.path_of(alice.id) == alice.address
+
+
 def test_a_forwarded_datagram_does_not_move_the_path() -> None:
     """Carol helped once; bob still knows where alice herself is."""
     net, alice, bob = met()
