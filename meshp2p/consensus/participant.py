@@ -9,6 +9,7 @@ from meshp2p.config import Config
 from meshp2p.consensus.auction import OFFER, Auctioneer
 from meshp2p.consensus.awarding import AWARDED, CLAIM
 from meshp2p.consensus.bidder import ACCEPTANCES, Bidder
+from meshp2p.consensus.deadlines import Deadlines
 from meshp2p.consensus.elector import BALLOTS, FLOOR, Voter
 from meshp2p.consensus.epochs import AWARDS
 from meshp2p.consensus.surroundings import Output, Surroundings
@@ -37,6 +38,7 @@ class Participant:
         credential_of: A member's verified node key and chain; None for strangers.
         handle_of: A member's handle, empty if it has none.
         load: Calls that this node is running now.
+        board: Where it writes when it is due next, beside others; see `Deadlines`.
 
     Raises:
         StateUnusable: `stored` is damaged; who has forgotten its promises makes no more.
@@ -55,6 +57,7 @@ class Participant:
         *,
         handle_of: Callable[[NodeId], str] = lambda _: "",
         load: Callable[[], int] = lambda: 0,
+        board: list[Seconds] | None = None,
     ) -> None:
         self._around = Surroundings(
             config=config,
@@ -66,6 +69,7 @@ class Participant:
             credential_of=credential_of,
             handle_of=handle_of,
             load=load,
+            deadlines=Deadlines([] if board is None else board),
         )
         self.auctions = Auctioneer(self._around, stored)
         """Give it `hold(...)`."""

@@ -126,6 +126,7 @@ class Surroundings:
         credential_of: A member's node key and chain, as gossip has verified them.
         handle_of: A member's handle, empty if it has none or is unknown.
         load: Calls that this node is running now.
+        deadlines: Of all of them.
     """
 
     config: Config
@@ -137,7 +138,7 @@ class Surroundings:
     credential_of: Callable[[NodeId], tuple[bytes, bytes] | None]
     handle_of: Callable[[NodeId], str]
     load: Callable[[], int]
-    deadlines: Deadlines = attrs.field(factory=Deadlines, init=False)
+    deadlines: Deadlines
     _outputs: list[Output] = attrs.field(factory=list, init=False)
     _on_reply: dict[int, Callable[[Reply, Seconds], None]] = attrs.field(factory=dict, init=False)
     _on_persisted: dict[int, Callable[[bool, Seconds], None]] = attrs.field(

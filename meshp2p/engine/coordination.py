@@ -101,6 +101,7 @@ class Coordination:
             self._credential_of,
             handle_of=swim.handle_of,
             load=lambda: serving.load,
+            board=core.board,
         )
         self._tickets: dict[int, Reply] = {}
         self._closed = False

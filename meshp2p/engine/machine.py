@@ -102,8 +102,7 @@ class Engine(Survey):
             self._swim.next_deadline(),
             self._endpoint.next_deadline(),
             self._links.next_deadline(),
-            *self._core.board,  # of syncs, calls, handlers, waits and what is passed on
-            self._coordination.next_deadline(),
+            *self._core.board,  # of syncs, calls, handlers, waits, agreements, what is passed on
             self._joining.next_deadline(),
             self._watching.cuts.ends,
             self._governor.due,

@@ -71,7 +71,7 @@ class _Way:
     link: Link
     draws: Draws
     conditions: Conditions
-    rules: tuple[Rule, ...]
+    rules: list[Rule]
     datagrams: int = 0
     segments: int = 0
     newest: int = 0
@@ -146,13 +146,16 @@ class Links:
     def _refresh(self) -> None:
         for link, way in self._ways.items():
             way.conditions = self._special.get(link, self._usual)
-            way.rules = tuple(rule for rule in self._rules if rule.concerns(link))
+            way.rules = self._rules_of(link)
 
     def _new_way(self, link: Link) -> _Way:
         conditions = self._special.get(link, self._usual)
-        rules = tuple(rule for rule in self._rules if rule.concerns(link))
-        way = self._ways[link] = _Way(link, Draws(self._seed, link), conditions, rules)
+        draws, rules = Draws(self._seed, link), self._rules_of(link)
+        way = self._ways[link] = _Way(link, draws, conditions, rules)
         return way
+
+    def _rules_of(self, link: Link) -> list[Rule]:
+        return [rule for rule in self._rules if rule.concerns(link)]
 
     # --- holding -----------------------------------------------------------------
 

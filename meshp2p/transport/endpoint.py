@@ -339,8 +339,7 @@ class Endpoint:
     def _new_index(self) -> int:
         while True:
             index = self._rng.getrandbits(32)
-            taken = (self._sessions, self._answers, self._attempts)
-            if not any(index in numbers for numbers in taken):
+            if not (index in self._sessions or index in self._answers or index in self._attempts):
                 return index
 
     # --- handshakes that we begin ----------------------------------------------
