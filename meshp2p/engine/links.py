@@ -322,9 +322,20 @@ class Links:
             else:
                 self._board.let_leave(link, now + _FAREWELL)
 
-    def peer_moved(self, peer: NodeId, gone: Collection[Address], *, now: Seconds) -> None:
-        """A member is no longer at some addresses: nothing gets through from there, or to it."""
-        hosts = {address.host for address in gone}
+    def peer_moved(
+        self,
+        peer: NodeId,
+        gone: Collection[Address],
+        there: Collection[Address],
+        *,
+        now: Seconds,
+    ) -> None:
+        """A member is no longer at some addresses: nothing gets through from there, or to it.
+
+        Args:
+            there: Where it is; another port alone is that of another process on its machine.
+        """
+        hosts = {address.host for address in gone}.difference(address.host for address in there)
         for link in self._board.of(peer):
             if link.address is not None and link.address.host in hosts:
                 self._endings.end(link, "stream_moved", "it moved", now)

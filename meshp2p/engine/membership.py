@@ -228,8 +228,9 @@ class Membership:
 
     def _member_moved(self, peer: NodeId, gone: tuple[Address, ...], now: Seconds) -> None:
         """Its sessions go on elsewhere; its connections cannot."""
-        self._endpoint.moved(peer, gone, self._route(peer).addresses)
-        self._links.peer_moved(peer, gone, now=now)
+        there = self._route(peer).addresses
+        self._endpoint.moved(peer, gone, there)
+        self._links.peer_moved(peer, gone, there, now=now)
 
     def _space_out_rekeys(self) -> None:
         """In a large mesh a pair meets so seldom that hourly keys would be new each time."""

@@ -315,11 +315,21 @@ def test_a_member_that_moves_leaves_its_connections_behind() -> None:
     before = Address("192.0.2.3", 6374)
     first = bob.meet("carol", Address("192.0.2.3", 40_002))
     bob.meet("dave", Address("192.0.2.3", 40_003))
-    bob.links.peer_moved(node_id("carol"), [before], now=bob.now)
+    there = [Address("203.0.113.9", 6374)]
+    bob.links.peer_moved(node_id("carol"), [before], there, now=bob.now)
     assert bob.closed == [first.stream]
     again = bob.meet("carol", Address("203.0.113.9", 40_004))
-    bob.links.peer_moved(node_id("carol"), [before], now=bob.now)
+    bob.links.peer_moved(node_id("carol"), [before], there, now=bob.now)
     assert again.stream not in bob.closed
+
+
+def test_another_port_of_the_same_machine_is_no_move() -> None:
+    """So it is with each restart; what the new process has connected leads to it."""
+    bob = Bob()
+    carol = bob.meet("carol", Address("192.0.2.3", 40_002))
+    before, there = Address("192.0.2.3", 6374), Address("192.0.2.3", 51_000)
+    bob.links.peer_moved(node_id("carol"), [before], [there], now=bob.now)
+    assert carol.stands
 
 
 # --- signs of life ---------------------------------------------------------------------
