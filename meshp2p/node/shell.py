@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import os
 import weakref
 from collections.abc import Callable
@@ -13,32 +11,29 @@ import attrs
 import trio
 
 from meshp2p.consensus import AwardData
-from meshp2p.discovery import local
-from meshp2p.engine import Engine, Neighbour
-from meshp2p.errors import Closed, StateUnusable
+from meshp2p.engine import Engine
+from meshp2p.errors import Closed
 from meshp2p.events import CallFinished, ClockSkew, Cut, Event, Log, MemberEvent, Synced
 from meshp2p.identity.trust import Trust, secret_of
-from meshp2p.ids import Address, NodeId, Seconds
+from meshp2p.ids import NodeId, Seconds
 from meshp2p.node.home import Home
 from meshp2p.node.listeners import Listeners
 from meshp2p.node.machine import MACHINE
 from meshp2p.node.pending import PendingResults
 from meshp2p.node.renewal import renew_if_due
 from meshp2p.node.settings import Settings
+from meshp2p.node.whereabouts import Whereabouts
 from meshp2p.runtime import logs
 from meshp2p.runtime.asyncio_loop import AsyncioLoop
 from meshp2p.runtime.driver import Driver
 from meshp2p.runtime.handlers import Runner
-from meshp2p.runtime.network import EVERYWHERE, numeric
+from meshp2p.runtime.network import numeric
 from meshp2p.runtime.ports import NetworkPort
 
 _DRAIN_LOOK: Final = 0.02
 _LAST_WORDS: Final[Seconds] = 0.25
 """For handshakes under way when everything is cancelled: on a LAN they take a hundredth of it."""
 _RENEW_LOOK: Final = 60.0
-_ADDRESSES_LOOK: Final[Seconds] = 5.0
-"""Three system calls, and nothing is sent."""
-_GUEST_ASKS: Final = 4
 
 Begun: TypeAlias = int | Callable[[], None] | None
 """What was begun, for `Shell.give_up`: a command's number, what ends the wait, or nothing."""
@@ -78,6 +73,7 @@ class Shell:
         self._drain = True
         self._home: Home | None = None
         self._network: NetworkPort | None = None
+        self._whereabouts: Whereabouts | None = None
         self._driver: Driver | None = None
         self._runner: Runner | None = None
         self._token: trio.lowlevel.TrioToken | None = None
@@ -106,7 +102,6 @@ class Shell:
                 await nursery.start(driver.run)
                 nursery.start_soon(self._listeners.run, runner.tell)
                 nursery.start_soon(self._renew_identity)
-                nursery.start_soon(self._watch_addresses)
                 try:
                     await self._join(nursery)
                     task_status.started()
@@ -127,7 +122,8 @@ class Shell:
             settings.port,
             fallback=settings.port_is_a_wish,
         )
-        identity = self._home.identity
+        directory, identity = self._home.directory, self._home.identity
+        self._whereabouts = Whereabouts(settings, machine, self._network, directory)
         engine = Engine(
             config=settings.config,
             identity=identity,
@@ -142,7 +138,7 @@ class Shell:
             entropy=machine.entropy,
             now=now,
             unix=unix,
-            addresses=self._addresses(self._network),
+            addresses=self._whereabouts.addresses,
             capabilities=self.registry.infos(),
             seeds=settings.seeds,
             guest=settings.guest,
@@ -172,52 +168,16 @@ class Shell:
         )
         return runner
 
-    def _addresses(self, bound: NetworkPort) -> tuple[Address, ...]:
-        if self.settings.advertise is None:
-            return self._machine.advertised(bound.addresses)
-        host, port = self.settings.advertise
-        return (Address(numeric(host), port),)
-
     async def _join(self, nursery: trio.Nursery) -> None:
         """Show ourselves, look around; wait for the first list only if somebody is there."""
-        engine, home = self.engine, self._home
-        if home is None:
+        whereabouts = self._whereabouts
+        if whereabouts is None:
             return
-        met = engine.has_seeds
-        if home.directory is not None and self.settings.guest:
-            # One list is enough; a few are asked, since a stopped process answers nobody.
-            others = home.directory.list_others()
-            met = (
-                bool(self._meet(self._machine.dice().sample(others, min(len(others), _GUEST_ASKS))))
-                or met
-            )
-        elif home.directory is not None:
-            self._show_ourselves()
-            met = bool(self._meet(home.directory.list_others())) or met
-            in_thread = functools.partial(
-                self._machine.threads.run, limiter=trio.CapacityLimiter(1)
-            )
-            nursery.start_soon(
-                local.watch, home.directory, self._meet, lambda: engine.is_alone, in_thread
-            )
-        if met:
+        met = whereabouts.look_around(self.driver, nursery)
+        nursery.start_soon(whereabouts.watch, self.driver)
+        if met or self.engine.has_seeds:
             with trio.move_on_after(self.settings.config.join_wait):
                 await self._joined.wait()
-
-    def _show_ourselves(self) -> None:
-        """Let the other nodes of this machine know where we are."""
-        if self._home is None or self._home.directory is None or self._network is None:
-            return
-        identity = self.engine.identity
-        addresses = self._addresses(self._network)
-        self._home.directory.publish(
-            Neighbour(identity.node_id, identity.transport_public, addresses, self.settings.handle)
-        )
-
-    def _meet(self, neighbours: list[Neighbour]) -> int:
-        news = self.engine.meet(neighbours, now=self.driver.now())
-        self.driver.perform_effects()
-        return news
 
     async def _leave(self) -> None:
         """Let handlers finish, say goodbye; quickly if we are being cancelled."""
@@ -403,21 +363,6 @@ class Shell:
             trouble = renew_if_due(self.engine, machine.crypto, unix=machine.wall(), now=now)
             if trouble is not None:
                 self._announce(trouble)
-            self.driver.perform_effects()
-
-    @trio.lowlevel.enable_ki_protection
-    async def _watch_addresses(self) -> None:
-        """Sockets bound everywhere hear others wherever the machine is; these must learn where."""
-        network = self._network
-        bound = () if network is None else network.addresses
-        if network is None or self.settings.advertise is not None or self.settings.guest:
-            return
-        while any(address.host in EVERYWHERE for address in bound):
-            await trio.sleep(_ADDRESSES_LOOK)
-            addresses = self._addresses(network)
-            if self.engine.receive_addresses(addresses, now=self.driver.now()):
-                with contextlib.suppress(StateUnusable):  # others of this machine hear it by gossip
-                    self._show_ourselves()
             self.driver.perform_effects()
 
     def abandon(self) -> None:
