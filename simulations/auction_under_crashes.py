@@ -5,7 +5,7 @@ just when they write down that they accept; bob does not. Each auction ends with
 whose result arrives.
 
 Default seeds: 0:10.
-Last results: 10 seeds, all promises kept; 0.23 node-hours; awards to a runner-up 0 (most 1).
+Last results: 10 seeds, all promises kept; 0.233 node-hours; awards to a runner-up 0 (most 1).
 """
 
 from __future__ import annotations

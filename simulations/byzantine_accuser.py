@@ -5,8 +5,8 @@ forge something in every tenth: a name, a farewell, a signature. As long as the 
 and refutes, nobody honest believes in its death.
 
 Default seeds: 0:10.
-Last results: 10 seeds, all promises kept; 0.26 node-hours; accusations 100 (most 360);
-    suspicions of the honest 79 (most 396).
+Last results: 10 seeds, all promises kept; 0.253 node-hours; accusations 67.5 (most 251);
+    suspicions of the honest 22.5 (most 100).
 """
 
 from __future__ import annotations

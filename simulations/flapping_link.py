@@ -4,7 +4,7 @@ The link between alice and bob is cut, one way or both, every few seconds for ha
 indirect probes go around it.
 
 Default seeds: 0:40.
-Last results: 40 seeds, all promises kept; 1.53 node-hours.
+Last results: 40 seeds, all promises kept; 1.533 node-hours.
 """
 
 from __future__ import annotations

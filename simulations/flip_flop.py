@@ -8,8 +8,8 @@ Source: Suresh and others, "Stable and Consistent Membership at Scale with Rapid
 section 7; a hundred or a thousand members are `benchmarks/membership`'s.
 
 Default seeds: 0:1.
-Last results: 8 seeds, all promises kept; removals of a deaf one 2 (most 2); of one by one 2
-    (most 2); healthy removed by the deaf 12 (most 15).
+Last results: 8 seeds, all promises kept; 11.356 node-hours; removals of a deaf one 2 (most 2); of
+    one by one 2 (most 2); healthy removed by the deaf 11 (most 15).
 """
 
 from __future__ import annotations

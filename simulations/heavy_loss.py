@@ -9,8 +9,8 @@ Source: Suresh and others, "Stable and Consistent Membership at Scale with Rapid
 section 7; a hundred or a thousand members are `benchmarks/membership`'s.
 
 Default seeds: 6:8.
-Last results: 48 seeds, all promises kept; removals of the lossy one 0 (most 0); healthy removed
-    by it 0.5 (most 5).
+Last results: 48 seeds, all promises kept; 38.095 node-hours; removals of the lossy one 0 (most
+    0.983); of it by one 0 (most 1); healthy removed by it 0 (most 4).
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ intervals are those that make plain SWIM err; the whole grid, among 128 members,
 `benchmarks/membership`.
 
 Default seeds: 0:3.
-Last results: 6 seeds, all promises kept; 4.37 node-hours; false positives 0 (most 0), plain
-    SWIM 4.5 (most 9); first, s 4.77 (most 7.77), plain SWIM 8.94 (most 9.86).
+Last results: 6 seeds, all promises kept; 4.41 node-hours; false positives 0 (most 0), plain
+    SWIM 3.5 (most 7); first, s 4.35 (most 9.9), plain SWIM 9.41 (most 10.5).
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ every side sees exactly its own members; after it the lists of all are equal, an
 rejoin.
 
 Default seeds: 0:25.
-Last results: 150 seeds, all promises kept; 13.05 node-hours; split known after, s 15.3 (most
-    32.3); healed after, s 1.74 (most 11.8).
+Last results: 150 seeds, all promises kept; 12.855 node-hours; split known after, s 15.8 (most
+    28.6); healed after, s 1.48 (most 6.87).
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Six nodes offer the same capability. One after the other leaves in order and com
 or two seconds later; meanwhile another one calls the capability every second.
 
 Default seeds: 0:10.
-Last results: 10 seeds, all promises kept; 0.40 node-hours; agreed after, s 0 (most 0).
+Last results: 10 seeds, all promises kept; 0.400 node-hours; agreed after, s 0 (most 0).
 """
 
 from __future__ import annotations
