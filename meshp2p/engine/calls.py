@@ -133,8 +133,8 @@ class Calls:
         request.wait_until = now + wait
         request.answer_limit = answer_limit + _HEAD_ROOM
         request.retry = retry
-        if self._closed:
-            done(request, b"", closed_error(), now)
+        if self._closed or deadline <= now:  # as of a handler that began too late itself
+            done(request, b"", closed_error() if self._closed else request.expired(now), now)
             return number
         self._open[number] = request
         self._deadlines.set(number, deadline)

@@ -22,6 +22,9 @@ from meshp2p.errors import (
     UnknownMember,
 )
 from meshp2p.ids import Address
+from meshp2p.messaging.body import pack_plain
+from meshp2p.messaging.requests import Cause
+from meshp2p.messaging.resolver import parse_target
 from meshp2p.simulation import (
     ALIVE,
     DEAD,
@@ -387,6 +390,27 @@ def test_a_deadline_travels_with_the_calls_that_a_call_makes() -> None:
     assert carol.cancelled == [job]
     assert job.head is not None
     assert (job.head.hops, job.head.path) == (2, [alice.id, world["bob"].id])
+
+
+def test_who_began_too_late_asks_nobody_any_more() -> None:
+    """A machine so slow that its handler began after the deadline makes nobody else work for it."""
+    world = World()
+    (alice,) = world.join("alice")
+    (bob,) = world.join("bob", handlers={"deep": Handler(function=lambda n: n)})
+    pending = alice.call("deep", 1)
+    world.run_until(lambda: pending.is_done)
+    head = bob.ran[-1].head
+    assert head is not None
+    body = pack_plain([[1], {}], "the arguments")
+    late = alice.command(
+        lambda engine, now: engine.call(
+            parse_target("deep"), body, cause=Cause(head, now - 0.02), now=now
+        )
+    )
+    world.run_for(1.0)
+    assert isinstance(late.error, DeadlineExceeded)
+    assert not late.error.maybe_executed
+    assert len(bob.ran) == 1
 
 
 def test_a_key_makes_a_call_run_once_however_often_it_is_made() -> None:
