@@ -34,7 +34,7 @@ from meshp2p.wire import messages
 if TYPE_CHECKING:
     from meshp2p.simulation.world import World
 
-_WALL_CLOCK_EVERY: Final[Seconds] = 10.0
+WALL_CLOCK_EVERY: Final[Seconds] = 10.0
 """As the driver does."""
 _COUNTED: Final = {"rekey.datagram": "sessions_rekeyed", "renewal": "leases"}
 """What of its engines' statistics counts as coverage, by the name there."""
@@ -270,7 +270,7 @@ class Node(Sight):
     def _keep_reading_wall_clock(self, process: Process) -> None:
         if not process.has_ended:
             self.read_wall_clock()
-            self._world.after(_WALL_CLOCK_EVERY, self._keep_reading_wall_clock, process)
+            self._world.after(WALL_CLOCK_EVERY, self._keep_reading_wall_clock, process)
 
     def _keep_renewing(self, process: Process) -> None:
         if not process.has_ended:

@@ -9,7 +9,7 @@ from meshp2p.events import Cut, MemberEvent
 from meshp2p.ids import NodeId, Seconds
 from meshp2p.simulation.invariants import inside
 from meshp2p.simulation.invariants.invariant import Invariant
-from meshp2p.simulation.invariants.lookout import Lookout, Outlook
+from meshp2p.simulation.invariants.lookout import Glimpse, Lookout, Outlook
 
 _AT_ONCE: Final = 20_000
 """Inputs of one node at one moment of virtual time; more is a loop without an end."""
@@ -93,6 +93,18 @@ class WellFormedEvents(Invariant):
         super().__init__(lookout)
         self._told: dict[tuple[str, int], dict[NodeId, str]] = {}
         lookout.hear(MemberEvent, self._event)
+        lookout.on_row.append(self._row)
+
+    def _row(
+        self, outlook: Outlook, member: NodeId, _before: Glimpse | None, after: Glimpse | None
+    ) -> None:
+        """Who left, and has been forgotten since its lines expired, joins as if for the first time.
+
+        Of whoever died that is remembered: it returns.
+        """
+        told = self._told.get((outlook.name, outlook.life), {})
+        if after is None and told.get(member) == "left":
+            del told[member]
 
     def _event(self, outlook: Outlook, event: MemberEvent) -> None:
         told = self._told.setdefault((outlook.name, outlook.life), {})

@@ -11,7 +11,7 @@ from meshp2p.gossip.member import Row
 from meshp2p.ids import NodeId, Seconds
 from meshp2p.simulation.invariants import bounds, inside
 from meshp2p.simulation.invariants.invariant import Invariant
-from meshp2p.simulation.nodes import Node
+from meshp2p.simulation.nodes import WALL_CLOCK_EVERY, Node
 from meshp2p.simulation.pending import Pending
 
 _LOOK_EVERY: Final[Seconds] = 0.1
@@ -20,6 +20,8 @@ _PATIENCE: Final[Seconds] = 30.0
 _LONG: Final = 300 * 1024
 """Bytes: more than a stream carries without new credit, less than a body may have."""
 _HASHES: Final = 1 << 64
+_CLOCK_ERROR: Final[Seconds] = 1.0
+"""What the shortest leases and credentials of a mesh in a hurry forgive."""
 
 
 class ViewsAgree(Invariant):
@@ -32,6 +34,8 @@ class ViewsAgree(Invariant):
         """Wait as long as the bound allows, then look at everything."""
         world = self.world
         patience = bounds.convergence(world.config, len(world.nodes))
+        if any(map(_is_mistaken, world.running)):  # disturbed, until it looks at the clock again
+            patience += WALL_CLOCK_EVERY
         ends = world.now + patience
         while difference := self.difference():
             if world.now >= ends:
@@ -144,3 +148,8 @@ def _hash_of(row: Row) -> int:
     state = {"alive": 0, "suspect": 0, "dead": 1, "left": 2}[row.state]
     said = row.id + epoch.to_bytes(8, "big") + seq.to_bytes(8, "big") + bytes([state])
     return int.from_bytes(hashlib.blake2b(said, digest_size=8).digest(), "big")
+
+
+def _is_mistaken(node: Node) -> bool:
+    """Whether it takes a time for now that its clock showed while that was wrong."""
+    return abs(inside.unix_of(node.engine, node.now) - node.clock.unix) >= _CLOCK_ERROR
