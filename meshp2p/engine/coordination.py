@@ -18,6 +18,7 @@ from meshp2p.consensus import (
     Run,
 )
 from meshp2p.consensus.scoring import Score
+from meshp2p.consensus.surroundings import REFUSED
 from meshp2p.effects import Announce, CancelInvoke, Invoke, Persist
 from meshp2p.engine.answers import Answers
 from meshp2p.engine.calls import Calls
@@ -37,6 +38,7 @@ from meshp2p.wire.messages import ResponseHead, pack_error
 
 _BID: Final = "?bid"
 _NO_BID: Final = codec.pack(None)
+_GUEST: Final = b"a guest takes part in nothing"
 _WORDS: Final = {
     messages.DEADLINE: ("DeadlineExceeded", "its handler did not return in time"),
     messages.OVERLOADED: ("Overloaded", "all its slots are taken"),
@@ -110,6 +112,9 @@ class Coordination:
 
     def _register(self, answers: Answers, method: str) -> None:
         def own(peer: NodeId, body: bytes, reply: Reply, now: Seconds) -> None:
+            if self._core.guest:  # nobody honest asks it; others would have it work for them
+                reply(messages.OK, codec.pack([REFUSED, _GUEST]))
+                return
             ticket = self._core.next_number()
             self._tickets[ticket] = reply
             unix = self._core.unix(now)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from meshp2p.simulation import World
+from meshp2p.simulation import Agent, Handler, World
 from meshp2p.simulation.happening import Violation
+from meshp2p.simulation.invariants import watch
+from meshp2p.simulation.liars import Liar
 from meshp2p.simulation.outsiders import Outsider, draw_outsiders, errands_of
+from meshp2p.simulation.perjurer import Perjure
 from meshp2p.simulation.swarm import Plan, draw_plan, run_plan
 
 VICTOR = Outsider(name="victor", starts=2.0, leaves=5.0, guest=True)
@@ -97,3 +100,24 @@ def test_a_guest_that_reaches_nobody_is_not_quiet() -> None:
     with pytest.raises(Violation, match="victor"):
         world.run_until_quiet(5.0)
     assert alice.handles == bob.handles == {"alice", "bob"}
+
+
+def test_no_liar_makes_a_guest_work() -> None:
+    """A member may ask its guest to bid or to vote: no bidder and no voter of its runs."""
+    for seed in range(4):
+        world = World(seed)
+        watch(world, "guests")
+        agent = Agent(on_message=lambda body: body, voter=lambda _: "yes")
+        alice = world.start("alice", agent=agent, crypto=Liar(world.crypto))
+        world.start("bob", agent=Agent({"add": Handler(function=lambda a, b: a + b)}))
+        world.run_until_quiet()
+        victor = world.start(
+            "victor", guest=True, agent=Agent(voter=lambda _: "yes"), seeds=[alice]
+        )
+        world.run_until_quiet()
+        with world.inject(Perjure("alice", 1.0)):
+            for number in range(10):
+                victor.call("@alice", number, timeout=1.0)
+                world.auction(alice, "add", number, 1)
+                world.run_for(0.5)
+        assert victor.engine.stats()["handlers_running"] == 0
