@@ -328,11 +328,17 @@ def _echo(plan: Plan) -> Seconds:
 def _let_clocks_be_noticed(world: World) -> None:
     """Wait for whoever began by a wrong clock: its credential is of another time.
 
-    Nobody believes that, and shells look only now and then whether it should be renewed.
+    Nobody believes that, and shells look only now and then whether it should be renewed. Who
+    believed it while its own clock was wrong as well is quiet, until there is more to believe.
     """
     ends = world.now + _RENEWED_WITHIN
-    while world.now < ends and not world.is_quiet():
+    while world.now < ends and not (world.is_quiet() and _all_timely(world)):
         world.run_for(_LOOK_EVERY)
+
+
+def _all_timely(world: World) -> bool:
+    """Whether nobody's credential is of another time."""
+    return not any(node.engine.identity.needs_renewal(node.clock.unix) for node in world.running)
 
 
 def _set_the_stage(world: World, plan: Plan) -> Workload:

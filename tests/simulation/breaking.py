@@ -17,7 +17,7 @@ from meshp2p.identity.keys import SIGNATURE_BYTES
 from meshp2p.identity.node import NODE_LIFE
 from meshp2p.identity.trust import verify_chain
 from meshp2p.ids import Address, NodeId
-from meshp2p.simulation import Node, World
+from meshp2p.simulation import Handler, Node, World
 from meshp2p.simulation.cheap import CheapCrypto
 from meshp2p.simulation.invariants import inside, look_at_rest
 from meshp2p.simulation.invariants.overheard import Overheard
@@ -316,6 +316,13 @@ def _is_of_no_use(scene: Scene) -> None:
     look_at_rest(scene.watched)
 
 
+def _never_finishes(scene: Scene) -> None:
+    scene.world.join("dave", handlers={"slow": Handler(function=lambda n: n, takes=90.0)})
+    scene.alice.call("slow", 1, timeout=100.0)
+    scene.world.run_for(0.1)
+    look_at_rest(scene.watched)
+
+
 BREAKS: list[tuple[str, Callable[[Scene], None]]] = [
     ("I1", _goes_back),
     ("I1", _forgets_a_tombstone),
@@ -356,5 +363,6 @@ BREAKS: list[tuple[str, Callable[[Scene], None]]] = [
     ("L1", _adds_up_wrongly),
     ("L1", _does_not_find_what_is_there),
     ("useful", _is_of_no_use),
+    ("useful", _never_finishes),
     *TRESPASSES,
 ]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import attrs
 import pytest
 
-from meshp2p.simulation import Handler, Violation
-from meshp2p.simulation.invariants import INVARIANTS, Invariant, look_at_rest
+from meshp2p.config import loopback
+from meshp2p.simulation import Agent, Handler, Violation, World
+from meshp2p.simulation.invariants import INVARIANTS, Invariant, inside, look_at_rest
 from meshp2p.simulation.swarm import run_seed
 from meshp2p.wire import limits
 from tests.simulation.breaking import BREAKS
@@ -64,6 +66,28 @@ def test_a_key_that_is_used_again_long_afterwards_may_run_again() -> None:
         scene.world.run_for(limits.DUPLICATE_LIFE + 1.0)
         assert call.error is None
     assert scene.bob.times_run("charge") == 2
+
+
+def test_a_question_that_waits_for_its_connection_was_not_asked() -> None:
+    """Nobody can be told by that connection that the answer is not wanted any more."""
+    world = World(7, attrs.evolve(loopback(), idle_close=1.0))
+    alice, _ = world.join("alice", "bob", agent=Agent(on_message=lambda body: body))
+    world.run_for(3.4)  # no connection is left
+    asked = alice.call("@bob", 1)
+    assert inside.stream_of(alice.engine, asked.number) is None
+    world.run_until(lambda: inside.stream_of(alice.engine, asked.number) is not None, 1.0)
+    assert not asked.is_done
+
+
+def test_work_that_began_late_may_end_before_rest_is_judged() -> None:
+    """A slow disk lets it begin when nothing else happens any more."""
+    scene = Scene.of("useful")
+    (dave,) = scene.world.join("dave", handlers={"slow": Handler(function=lambda n: n, takes=2.0)})
+    scene.alice.call("slow", 1)
+    scene.world.run_for(0.1)
+    assert dave.engine.stats()["handlers_running"] == 1
+    look_at_rest(scene.watched)
+    assert dave.engine.stats()["handlers_running"] == 0
 
 
 def test_whoever_was_slow_tells_later_that_it_waits_no_longer() -> None:

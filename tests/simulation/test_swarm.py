@@ -261,6 +261,37 @@ def test_the_calm_lasts_as_long_as_what_kept_packets_back() -> None:
     assert echoing.simulated_seconds > 2 * plan.hostile - 1.0
 
 
+def test_a_run_waits_for_whoever_was_believed_by_wrong_clocks_only() -> None:
+    """Its credential is of a time that is still to come, and it looks once a minute."""
+    plan = attrs.evolve(
+        _plan_with(
+            Timed(1.706, faults.ClockJump("alice", by=600.0), 4.348),
+            Timed(1.881, faults.CrashAtWrite("bob", 0.002, 0.1, "wiped", 1), 4.274),
+            Timed(2.111, faults.ClockJump("bob", by=600.0), 4.861),
+            Timed(5.633, faults.ClockJump("carol", by=600.0), 5.847),
+        ),
+        seed=15_210,
+        names=NAMES[:3],
+        starts=(0.334, 0.447, 1.322),
+        told=3,
+        profile="loopback",
+        hostile=7.25,
+        rate=1.0,
+    )
+    ended = run_plan(plan)
+    assert ended.violation is None
+    assert ended.simulated_seconds > 60.0
+
+
+def test_a_run_waits_for_whoever_knows_nobody_any_more() -> None:
+    """The first one left, and was back at once without its disk: it is the others' seed."""
+    left = Timed(0.7, faults.Leave("alice"), 2.0)
+    lost = Timed(0.7, faults.Crash("alice", silent=True, disk="unsynced_lost"), inf)
+    ended = run_plan(attrs.evolve(_plan_with(left, lost), profile="loopback", hostile=3.0))
+    assert ended.violation is None
+    assert ended.simulated_seconds > 20.0
+
+
 def test_a_run_waits_for_errands_that_take_long() -> None:
     """A call that is under way when the calm begins ends before it is judged."""
     world = World(3)

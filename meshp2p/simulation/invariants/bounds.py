@@ -12,6 +12,8 @@ _ROUNDS: Final = 2
 """Passes over all members in which each is probed for certain (SWIM, section 4.3)."""
 _LONGEST_PAUSE: Final = 1.5
 """Intervals between two tries to reach somebody lost, at most: they are jittered."""
+SEED_PAUSE: Final[Seconds] = 37.5
+"""Between two looks at a seed, at most: half a minute, jittered by a quarter."""
 _ROUND_TRIPS: Final[Seconds] = 1.0
 """Handshakes, connections and retries on a network without faults."""
 

@@ -76,7 +76,9 @@ def wants_no_more(engine: Engine) -> bool:
 def stream_of(engine: Engine, number: int) -> StreamId | None:
     """The stream by which it asked for what a call of its own wants; None if it has not."""
     errand = engine._calls._errands.get(number)
-    return None if errand is None or errand.link is None else errand.link.stream
+    if errand is None or errand.link is None or errand in errand.link.waiting:
+        return None
+    return errand.link.stream
 
 
 def jobs_of(engine: Engine) -> Iterable[Job]:

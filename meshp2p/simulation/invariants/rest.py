@@ -36,6 +36,8 @@ class ViewsAgree(Invariant):
         patience = bounds.convergence(world.config, len(world.nodes))
         if any(map(_is_mistaken, world.running)):  # disturbed, until it looks at the clock again
             patience += WALL_CLOCK_EVERY
+        if any(map(_knows_nobody, world.running)):  # it is found by those whose seed it is
+            patience += bounds.SEED_PAUSE
         ends = world.now + patience
         while difference := self.difference():
             if world.now >= ends:
@@ -118,7 +120,7 @@ class CallsWork(Invariant):
             one, other = alike[0], alike[-1]
             calls.append((one, other, one.call("@" + other.name, bytes(_LONG), timeout=15.0)))
         ends = world.now + _PATIENCE
-        while world.now < ends and not all(pending.is_done for _, _, pending in calls):
+        while world.now < ends and (_are_open(calls) or any(map(_busy_with, there))):
             world.run_for(_LOOK_EVERY)
             calls = [_once_more(*call) for call in calls]
         for one, other, pending in calls:
@@ -129,10 +131,18 @@ class CallsWork(Invariant):
             self._is_idle(node)
 
     def _is_idle(self, node: Node) -> None:
-        stats = node.engine.stats()
-        for gauge in ("calls_open", "handlers_running"):
-            if stats[gauge]:
-                self.violate(f"at rest {gauge} of {node.name} is {stats[gauge]}", node.name)
+        for gauge, count in _busy_with(node).items():
+            self.violate(f"at rest {gauge} of {node.name} is {count}", node.name)
+
+
+def _are_open(calls: list[tuple[Node, Node, Pending]]) -> bool:
+    return not all(pending.is_done for _, _, pending in calls)
+
+
+def _busy_with(node: Node) -> dict[str, int]:
+    """What it still waits for or works on; work may have begun late, after a slow write."""
+    stats = node.engine.stats()
+    return {gauge: stats[gauge] for gauge in ("calls_open", "handlers_running") if stats[gauge]}
 
 
 def _once_more(one: Node, other: Node, pending: Pending) -> tuple[Node, Node, Pending]:
@@ -153,3 +163,8 @@ def _hash_of(row: Row) -> int:
 def _is_mistaken(node: Node) -> bool:
     """Whether it takes a time for now that its clock showed while that was wrong."""
     return abs(inside.unix_of(node.engine, node.now) - node.clock.unix) >= _CLOCK_ERROR
+
+
+def _knows_nobody(node: Node) -> bool:
+    """Whether it began with nothing on disk, was given no seed, and nobody has called it yet."""
+    return not node.origins.seeds and not node.is_guest and len(node.members) == 1
