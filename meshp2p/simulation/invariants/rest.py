@@ -36,7 +36,7 @@ class ViewsAgree(Invariant):
         patience = bounds.convergence(world.config, len(world.nodes))
         if any(map(_is_mistaken, world.running)):  # disturbed, until it looks at the clock again
             patience += WALL_CLOCK_EVERY
-        if any(map(_knows_nobody, world.running)):  # it is found by those whose seed it is
+        if any(map(_knows_nobody, world.running)):  # until a seed is visited
             patience += bounds.SEED_PAUSE
         ends = world.now + patience
         while difference := self.difference():
@@ -166,5 +166,5 @@ def _is_mistaken(node: Node) -> bool:
 
 
 def _knows_nobody(node: Node) -> bool:
-    """Whether it began with nothing on disk, was given no seed, and nobody has called it yet."""
-    return not node.origins.seeds and not node.is_guest and len(node.members) == 1
+    """Whether it has still to find the first member, or to be found by one whose seed it is."""
+    return not node.is_guest and len(node.members) == 1
