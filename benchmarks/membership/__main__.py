@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Final, TypeAlias
 
 import benchmarks.membership as package
 from benchmarks.membership import byzantine, lifeguard, namespace, rapid, real, serf, simulated
+from benchmarks.membership.forks import Forks
 from benchmarks.membership.table import Table
 
 Tables: TypeAlias = Iterator[Table]
@@ -123,6 +125,8 @@ def _simulated(
     one = commands.add_parser(name, help=text, description=text)
     one.set_defaults(measure=measure)
     one.add_argument("--workers", type=int, default=2, help="processes at once")
+    text = "a folder: what was simulated is kept there, and not simulated again by this version"
+    one.add_argument("--keep", type=Path, metavar="DIR", help=text)
     one.add_argument("--json", action="store_true")
     return one
 
@@ -177,17 +181,21 @@ def _byzantine(arguments: argparse.Namespace) -> Iterator[Table]:
 # --- simulated -------------------------------------------------------------------------
 
 
+def _forks(arguments: argparse.Namespace) -> Forks:
+    return Forks(arguments.workers, arguments.keep)
+
+
 def _detect(arguments: argparse.Namespace) -> Iterator[Table]:
-    workers = arguments.workers
+    forks = _forks(arguments)
     if arguments.sizes and arguments.deaths:
-        yield simulated.deaths(arguments.sizes, arguments.deaths, workers)
+        yield simulated.deaths(arguments.sizes, arguments.deaths, forks)
     if arguments.storms and arguments.seeds:
-        yield simulated.storms(arguments.storms, arguments.seeds, workers)
+        yield simulated.storms(arguments.storms, arguments.seeds, forks)
     if arguments.splits:
-        yield simulated.partitions(arguments.split, arguments.splits, workers)
+        yield simulated.partitions(arguments.split, arguments.splits, forks)
     if arguments.hours:
         hours, losses = arguments.hours, arguments.losses
-        yield simulated.false_deaths(arguments.members, hours, losses, workers)
+        yield simulated.false_deaths(arguments.members, hours, losses, forks)
 
 
 def _lifeguard(arguments: argparse.Namespace) -> Iterator[Table]:
@@ -195,11 +203,11 @@ def _lifeguard(arguments: argparse.Namespace) -> Iterator[Table]:
     if arguments.full:
         durations, intervals, runs = lifeguard.DURATIONS, lifeguard.INTERVALS, 10
     grid = lifeguard.grid(arguments.stalled, durations, intervals, arguments.seconds, runs)
-    yield from lifeguard.experiment(arguments.members, grid, arguments.deaths, arguments.workers)
+    yield from lifeguard.experiment(arguments.members, grid, arguments.deaths, _forks(arguments))
 
 
 def _rapid(arguments: argparse.Namespace) -> Iterator[Table]:
-    yield rapid.rapid(arguments.members, arguments.seconds, arguments.workers)
+    yield rapid.rapid(arguments.members, arguments.seconds, _forks(arguments))
 
 
 def _stalls(arguments: argparse.Namespace) -> Iterator[Table]:

@@ -19,8 +19,9 @@ from typing import Final
 
 import attrs
 
+from benchmarks.membership.forks import Forks
 from benchmarks.membership.table import Row, Table
-from benchmarks.membership.virtual import HOW, Ears, Scales, crowd, death, in_forks, joined
+from benchmarks.membership.virtual import HOW, Ears, Scales, crowd, death, joined
 from meshp2p.config import lan
 from meshp2p.ids import Seconds
 from meshp2p.simulation import Node, World
@@ -84,16 +85,17 @@ def grid(
     return [Stalls(count, long, pause, whole, run) for count, long, pause, run in drawn]
 
 
-def experiment(size: int, grid: Sequence[Stalls], deaths: int, workers: int) -> list[Table]:
+def experiment(size: int, grid: Sequence[Stalls], deaths: int, forks: Forks) -> list[Table]:
     """All stalls and some deaths, under both configurations; ours is shown in percent."""
     kinds = {"plain SWIM": plain(), "meshp2p": lan()}
     by_kind: dict[str, list[Outcome]] = {}
     died: dict[str, list[tuple[Seconds, Seconds]]] = {}
     for kind, config in kinds.items():
-        world = joined(size, seed=3, config=config)
-        by_kind[kind] = in_forks([functools.partial(stall, world, one) for one in grid], workers)
-        acts = [functools.partial(death, world, number, silent=True) for number in range(deaths)]
-        died[kind] = in_forks(acts, workers)
+        mesh = functools.cache(functools.partial(joined, size, seed=3, config=config))
+        stalls = [functools.partial(stall, one=one) for one in grid]
+        by_kind[kind] = forks.each_in(f"{kind}, {size}, {grid}", mesh, stalls)
+        ends = [functools.partial(death, number=number, silent=True) for number in range(deaths)]
+        died[kind] = forks.each_in(f"{kind}, {size}, deaths", mesh, ends)
     rows = [_row(kind, by_kind[kind], died[kind]) for kind in kinds]
     rows.append(_percent(rows[1], rows[0]))
     rows.append({"of": "goal, at most %", **_GOALS})

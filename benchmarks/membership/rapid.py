@@ -14,9 +14,10 @@ import statistics
 from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
+from benchmarks.membership.forks import Forks
 from benchmarks.membership.lifeguard import stand_still
 from benchmarks.membership.table import Row, Table
-from benchmarks.membership.virtual import HOW, Ears, in_forks, joined
+from benchmarks.membership.virtual import HOW, Ears, joined
 from meshp2p.config import lan
 from meshp2p.ids import Seconds
 from meshp2p.simulation import Node, World
@@ -35,17 +36,20 @@ _COUNTED: Final = (
 )
 
 
-def rapid(size: int, seconds: Seconds, workers: int) -> Table:
+def rapid(size: int, seconds: Seconds, forks: Forks) -> Table:
     """Rapid's two cases, and the second one both ways."""
     deaf, lossy = min(_DEAF, size // 3), max(1, size // 100)
-    world = joined(size, seed=4)
+    cases = (
+        (deaf, f"{HALF:g} s deaf, {HALF:g} s not", _flip),
+        (lossy, f"{LOST:.0%} lost to it", _lose_in),
+        (lossy, f"{LOST:.0%} lost both ways", _lose),
+    )
     acts = [
-        functools.partial(_case, world, deaf, f"{HALF:g} s deaf, {HALF:g} s not", _flip, seconds),
-        functools.partial(_case, world, lossy, f"{LOST:.0%} lost to it", _lose_in, seconds),
-        functools.partial(_case, world, lossy, f"{LOST:.0%} lost both ways", _lose, seconds),
+        functools.partial(_case, count=count, name=name, act=act, seconds=seconds)
+        for count, name, act in cases
     ]
     title = f"Half-dead members among {size}, for {seconds:g} s"
-    rows = in_forks(acts, workers)
+    rows = forks.each_in(title, functools.partial(joined, size, seed=4), acts)
     return Table(title=title, config=lan(), rows=rows, notes=[HOW, _COUNTED])
 
 

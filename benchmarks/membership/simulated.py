@@ -7,13 +7,13 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
+from benchmarks.membership.forks import Forks
 from benchmarks.membership.table import Row, Table, spread
 from benchmarks.membership.virtual import (
     HOW,
     Ears,
     crowd,
     death,
-    in_forks,
     is_whole,
     joined,
     storm,
@@ -31,14 +31,17 @@ _LOOK: Final[Seconds] = 0.01
 # --- deaths ------------------------------------------------------------------------------
 
 
-def deaths(sizes: Sequence[int], count: int, workers: int) -> Table:
+def deaths(sizes: Sequence[int], count: int, forks: Forks) -> Table:
     """A silent host and a killed process: how long until the first, and until all know."""
     rows: list[Row] = []
     for size in sizes:
-        world = joined(size, seed=size)
+        mesh = functools.cache(functools.partial(joined, size, seed=size))
         for silent in (True, False):
-            acts = [functools.partial(death, world, number, silent) for number in range(count)]
-            times = in_forks(acts, workers)
+            acts = [
+                functools.partial(death, number=number, silent=silent) for number in range(count)
+            ]
+            what = f"{'silent' if silent else 'killed'} among {size}"
+            times = forks.each_in(what, mesh, acts)
             rows.append(
                 {
                     "nodes": size,
@@ -55,11 +58,12 @@ def deaths(sizes: Sequence[int], count: int, workers: int) -> Table:
 # --- storms ------------------------------------------------------------------------------
 
 
-def storms(sizes: Sequence[int], seeds: int, workers: int) -> Table:
+def storms(sizes: Sequence[int], seeds: int, forks: Forks) -> Table:
     """All start at once and know one seed: how long until each lists all."""
     rows: list[Row] = []
     for size in sizes:
-        times = in_forks([functools.partial(_storm, size, seed) for seed in range(seeds)], workers)
+        acts = [functools.partial(_storm, size, seed) for seed in range(seeds)]
+        times = forks.each(f"storm of {size}", acts)
         rows.append(
             {
                 "nodes": size,
@@ -81,13 +85,14 @@ def _storm(size: int, seed: int) -> tuple[Seconds, float]:
 # --- hours of loss -----------------------------------------------------------------------
 
 
-def false_deaths(size: int, hours: float, losses: Sequence[float], workers: int) -> Table:
+def false_deaths(size: int, hours: float, losses: Sequence[float], forks: Forks) -> Table:
     """Nobody dies, but packets are lost: who is taken for dead all the same."""
-    world = joined(size, seed=1)
-    acts = [functools.partial(hours_of_loss, world, hours, loss) for loss in losses]
+    acts = [functools.partial(hours_of_loss, hours=hours, loss=loss) for loss in losses]
+    what = f"{hours:g} h among {size}, losing {', '.join(map(str, losses))}"
+    rows = forks.each_in(what, functools.partial(joined, size, seed=1), acts)
     title = f"False deaths among {size} for {hours:g} h of virtual time, nobody of whom dies"
     notes = [HOW, "A false death is one member's belief that another, which runs, is dead."]
-    return Table(title=title, config=lan(), rows=in_forks(acts, workers), notes=notes)
+    return Table(title=title, config=lan(), rows=rows, notes=notes)
 
 
 def hours_of_loss(world: World, hours: float, loss: float) -> Row:
@@ -114,14 +119,15 @@ def hours_of_loss(world: World, hours: float, loss: float) -> Row:
 # --- partitions --------------------------------------------------------------------------
 
 
-def partitions(size: int, lengths: Sequence[Seconds], workers: int) -> Table:
+def partitions(size: int, lengths: Sequence[Seconds], forks: Forks) -> Table:
     """Split in two halves, then healed: how long until all lists are equal and whole."""
-    world = joined(size, seed=2)
-    acts = [functools.partial(_partition, world, length) for length in lengths]
+    acts = [functools.partial(_partition, length=length) for length in lengths]
+    what = f"split of {size} for {', '.join(map(str, lengths))} s"
+    rows = forks.each_in(what, functools.partial(joined, size, seed=2), acts)
     title = f"Split of {size} in two: seconds after healing until all lists are equal and whole"
     bound = bounds.convergence(lan(), size)
     notes = [HOW, f"The bound of L1 for {size} members is {bound:,.0f} s."]
-    return Table(title=title, config=lan(), rows=in_forks(acts, workers), notes=notes)
+    return Table(title=title, config=lan(), rows=rows, notes=notes)
 
 
 def _partition(world: World, length: Seconds) -> Row:

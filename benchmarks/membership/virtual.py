@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import random
-import sys
-from collections.abc import Callable, Collection, Sequence
-from multiprocessing import connection, get_context
-from multiprocessing.connection import Connection
-from typing import Final, TypeVar
+from collections.abc import Collection, Sequence
+from typing import Final
 
 import attrs
 
@@ -19,8 +16,6 @@ from meshp2p.simulation import Conditions, Node, World
 from meshp2p.simulation.charges import Charges
 from meshp2p.simulation.invariants import inside
 from meshp2p.simulation.packets import PASS, Link, Packet, Verdict
-
-_T = TypeVar("_T")
 
 HOW: Final = (
     "Simulated: one way takes 0.2 to 2 ms, unless a loss is named none is lost, and every node is "
@@ -176,41 +171,3 @@ def states(of: Node, by: Sequence[Node]) -> list[State | None]:
 def views(world: World) -> int:
     """How many different lists of members there are."""
     return len({inside.view_of(node.engine).hash for node in world.running})
-
-
-# --- many at once ---------------------------------------------------------------------
-
-
-def in_forks(acts: Sequence[Callable[[], _T]], workers: int) -> list[_T]:
-    """Do each in a fork of this process, a few at once; results in the order of the acts.
-
-    What was prepared before, such as a mesh that took long to join, is each fork's own.
-
-    Raises:
-        RuntimeError: One did not end well.
-    """
-    context = get_context("fork")
-    results: dict[int, _T] = {}
-    running: dict[Connection, int] = {}
-    waiting = list(enumerate(acts))[::-1]
-    while waiting or running:
-        while waiting and len(running) < workers:
-            number, act = waiting.pop()
-            ours, theirs = context.Pipe(duplex=False)
-            context.Process(target=_act, args=(act, theirs), daemon=True).start()
-            theirs.close()
-            running[ours] = number
-        for pipe in connection.wait(list(running)):
-            assert isinstance(pipe, Connection)
-            number = running.pop(pipe)
-            try:
-                results[number] = pipe.recv()
-            except EOFError:
-                raise RuntimeError(f"number {number} of {len(acts)} ended badly") from None
-            pipe.close()
-            print(f"{len(results)} of {len(acts)} simulated", file=sys.stderr)
-    return [results[number] for number in range(len(acts))]
-
-
-def _act(act: Callable[[], object], result: Connection) -> None:
-    result.send(act())

@@ -14,18 +14,19 @@ import pytest
 
 from benchmarks.membership import lifeguard, rapid, readings, real, serf, simulated, table
 from benchmarks.membership.__main__ import main
+from benchmarks.membership.forks import Forks, version
 from benchmarks.membership.mesh import Mesh
 from benchmarks.membership.virtual import (
     Ears,
     Scales,
     death,
-    in_forks,
     is_whole,
     joined,
     states,
     storm,
 )
 from meshp2p.config import lan
+from meshp2p.simulation import World
 from meshp2p.simulation.faults import Cut
 
 REPOSITORY = Path(__file__).parents[2]
@@ -184,9 +185,8 @@ def test_a_mesh_is_whole_when_each_lists_all() -> None:
 def test_a_killed_process_is_noticed_before_a_silent_host() -> None:
     """The machine of a killed one answers; of a silent one nothing does."""
     world = joined(5, seed=1)
-    (killed, silent) = in_forks(
-        [functools.partial(death, world, 1, silent=quiet) for quiet in (False, True)], 2
-    )
+    acts = [functools.partial(death, number=1, silent=quiet) for quiet in (False, True)]
+    (killed, silent) = Forks().each_in("deaths", lambda: world, acts)
 
     assert killed[0] <= killed[1] < 1.0
     assert silent[0] <= silent[1] < 30.0
@@ -216,10 +216,10 @@ def test_hours_of_loss_count_what_each_member_said_once() -> None:
 
 def test_tables_of_deaths_storms_splits_and_losses() -> None:
     """Each row says what it is about."""
-    (silent, killed) = simulated.deaths([4], 2, workers=2).rows
-    (crowd,) = simulated.storms([4], 2, workers=2).rows
-    (short, long) = simulated.partitions(4, [1.0, 30.0], workers=2).rows
-    (calm, lossy) = simulated.false_deaths(4, 0.01, [0.0, 0.2], workers=2).rows
+    (silent, killed) = simulated.deaths([4], 2, Forks()).rows
+    (crowd,) = simulated.storms([4], 2, Forks()).rows
+    (short, long) = simulated.partitions(4, [1.0, 30.0], Forks()).rows
+    (calm, lossy) = simulated.false_deaths(4, 0.01, [0.0, 0.2], Forks()).rows
 
     assert (silent["who dies"], killed["who dies"]) == ("silent host", "killed process")
     assert silent["all, worst"] > killed["all, worst"]
@@ -286,7 +286,7 @@ def test_scales_weigh_every_packet_and_hold_none_back() -> None:
 def test_plain_swim_kills_the_well_where_doubt_does_not() -> None:
     """Five of twelve stand still; the table counts who was declared dead in vain."""
     grid = lifeguard.grid([5], [16.0], [0.064], 60.0, 4)
-    whole, parts = lifeguard.experiment(12, grid, deaths=2, workers=2)
+    whole, parts = lifeguard.experiment(12, grid, 2, Forks())
 
     plain, ours, percent, goal = whole.rows
     assert plain["false positives"] > 0
@@ -309,7 +309,7 @@ def test_who_stands_still_is_counted_apart_from_whom_it_accuses() -> None:
 
 def test_deaf_and_lossy_members_are_counted() -> None:
     """Rapid's cases, with as many faulty ones as the mesh bears."""
-    (deaf, lossy, worse) = rapid.rapid(6, 40.0, workers=2).rows
+    (deaf, lossy, worse) = rapid.rapid(6, 40.0, Forks()).rows
 
     assert [row["faulty"] for row in (deaf, lossy, worse)] == [2, 1, 1]
     assert deaf["removals of a faulty one"] > 0
@@ -322,9 +322,49 @@ def test_forks_keep_their_order_and_their_failures_are_told() -> None:
     """Results come in the order of what was asked; one that dies is not left out."""
     acts = [functools.partial(_sum_below, end) for end in (5_000_000, 3, 4)]
 
-    assert in_forks(acts, 3)[1:] == [3, 6]  # the first is the last to end
-    with pytest.raises(RuntimeError, match="number 0 of 1"):
-        in_forks([functools.partial(os._exit, 1)], 1)
+    assert Forks(3).each("sums", acts)[1:] == [3, 6]  # the first is the last to end
+    with pytest.raises(RuntimeError, match="number 0 ended badly"):
+        Forks(1).each("exits", [functools.partial(os._exit, 1)])
+
+
+def test_what_was_simulated_is_kept_for_a_run_that_goes_on(tmp_path: Path) -> None:
+    """Only what is missing is done; what another table is about is none of its business."""
+    kept = Forks(1, tmp_path / "kept")
+    acts = [functools.partial(_noted, tmp_path / f"{number}.runs") for number in range(3)]
+    (tmp_path / "2.runs").mkdir()  # nothing can be written there
+    with pytest.raises(RuntimeError, match="number 2 ended badly"):
+        kept.each("runs", acts)
+    (tmp_path / "2.runs").rmdir()
+
+    assert kept.each("runs", acts) == [1, 1, 1]
+    assert kept.each("other runs", acts) == [2, 2, 2]
+    assert Forks(1).each("runs", acts) == [3, 3, 3]
+    assert len(version()) == 64
+
+
+def test_a_mesh_is_joined_only_for_what_is_missing(tmp_path: Path) -> None:
+    """Of a thousand members it takes minutes."""
+    joins: list[str] = []
+
+    def join() -> World:
+        joins.append("joined")
+        return World(1)
+
+    kept = Forks(1, tmp_path)
+    for _ in range(2):
+        assert kept.each_in("names", join, [_names]) == [[]]
+    assert joins == ["joined"]
+
+
+def _names(world: World) -> list[str]:
+    return list(world.nodes)
+
+
+def _noted(path: Path) -> int:
+    """How often it was called."""
+    with path.open("a") as file:
+        file.write("x")
+    return len(path.read_text())
 
 
 def _sum_below(end: int) -> int:
