@@ -35,8 +35,9 @@ from meshp2p.events import CapabilityInfo, MemberEvent
 from meshp2p.gossip.swim import Swim
 from meshp2p.ids import Address, NodeId, Seconds
 from meshp2p.messaging.serving import Serving
-from meshp2p.transport.endpoint import Endpoint, Route
+from meshp2p.transport.endpoint import Endpoint
 from meshp2p.transport.handshake import Doorkeeper
+from meshp2p.transport.path import Route
 
 
 @attrs.frozen(kw_only=True)

@@ -28,7 +28,7 @@ from meshp2p.messaging.requests import (
     make_head,
 )
 from meshp2p.messaging.resolver import Resolver, Target
-from meshp2p.transport.endpoint import Route
+from meshp2p.transport.path import Route
 from meshp2p.wire import limits, messages
 from meshp2p.wire.messages import (
     RequestHead,

@@ -20,7 +20,7 @@ from meshp2p.effects import Resolve
 from meshp2p.engine.acquaintances import Acquaintances
 from meshp2p.engine.core import Core
 from meshp2p.ids import Address, NodeId, Seconds
-from meshp2p.transport.endpoint import Route
+from meshp2p.transport.path import Route
 
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 30.0

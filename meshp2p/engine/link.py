@@ -12,7 +12,7 @@ from meshp2p.effects import StreamId, StreamReady
 from meshp2p.engine.core import Core
 from meshp2p.ids import Address, NodeId, Seconds
 from meshp2p.transport.connection import Connection
-from meshp2p.transport.endpoint import Route
+from meshp2p.transport.path import Route
 
 
 class OnLost(Protocol):

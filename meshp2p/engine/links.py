@@ -20,10 +20,10 @@ from meshp2p.errors import WireError
 from meshp2p.ids import Address, NodeId, Seconds
 from meshp2p.transport import frame
 from meshp2p.transport.connection import Connection
-from meshp2p.transport.endpoint import Route
 from meshp2p.transport.handshake import Doorkeeper
 from meshp2p.transport.held import Held
 from meshp2p.transport.multiplex import AnswerArrived, Arrival, RequestArrived, ResetArrived
+from meshp2p.transport.path import Route
 from meshp2p.wire import limits
 
 _FAREWELL: Final[Seconds] = 1.0

@@ -39,8 +39,8 @@ from meshp2p.gossip.outputs import (
 from meshp2p.gossip.record import VersionLine
 from meshp2p.gossip.swim import Swim
 from meshp2p.ids import Address, NodeId, Seconds
-from meshp2p.transport.endpoint import Endpoint, Route
-from meshp2p.transport.session import Path, Via
+from meshp2p.transport.endpoint import Endpoint
+from meshp2p.transport.path import Path, Route, Via
 from meshp2p.wire import codec, limits
 
 _FORWARDINGS: Final = (FORWARD, FORWARDED)

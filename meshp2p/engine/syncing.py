@@ -20,7 +20,7 @@ from meshp2p.gossip.swim import Swim
 from meshp2p.ids import Address, NodeId, Seconds
 from meshp2p.messaging.deadlines import Deadlines
 from meshp2p.messaging.requests import make_head
-from meshp2p.transport.endpoint import Route
+from meshp2p.transport.path import Route
 from meshp2p.wire import codec, limits, messages
 from meshp2p.wire.messages import ResponseHead, join_head, pack_error, split_head_untrusted
 

@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Hashable
 from typing import Final
 
-from meshp2p.transport.session import Path, Via
+from meshp2p.transport.path import Path, Via
 
 _V6_NETWORK_BYTES: Final = 8
 """A /64: one customer of a network owns that."""

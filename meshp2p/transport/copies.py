@@ -15,7 +15,7 @@ import attrs
 from meshp2p.errors import WireError
 from meshp2p.ids import Seconds
 from meshp2p.transport.budget import source_of
-from meshp2p.transport.session import Path
+from meshp2p.transport.path import Path
 from meshp2p.wire import limits
 from meshp2p.wire.budget import Budgets
 

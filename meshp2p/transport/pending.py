@@ -16,7 +16,8 @@ from meshp2p.transport import packet
 from meshp2p.transport.handshake import DATAGRAMS, Doorkeeper
 from meshp2p.transport.noise import Handshake
 from meshp2p.transport.packet import FLAG_XX, MAC_BYTES
-from meshp2p.transport.session import Path, Session, Via
+from meshp2p.transport.path import Path, Via
+from meshp2p.transport.session import Session
 from meshp2p.wire import limits
 
 _IK_TRIES: Final = 2
@@ -155,3 +156,16 @@ class Answers:
     def remove(self, answer: Answer) -> None:
         """Drop one."""
         self.by_index.pop(answer.index, None)
+
+
+def pack_reply(
+    door: Doorkeeper, kind: int, ends: tuple[int, int], message: bytes, static: bytes | None
+) -> bytes:
+    """RESP or FINISH, with its mac.
+
+    Args:
+        ends: Our number for the session to be, and the peer's.
+        static: The peer's transport key; None for XX.
+    """
+    bare = packet.pack_reply(kind, FLAG_XX if static is None else 0, *ends, message)
+    return bare + door.mac(bare, static) + bytes(MAC_BYTES)

@@ -19,6 +19,7 @@ from meshp2p.ids import Address, NodeId, Seconds
 from meshp2p.transport.handshake import Peer
 from meshp2p.transport.noise import Handshake
 from meshp2p.transport.packet import Data, pack_data_header
+from meshp2p.transport.path import Path
 from meshp2p.transport.replay import ReplayWindow
 
 _NONCE: Final = struct.Struct("<4xQ")
@@ -27,21 +28,6 @@ _SILENCE: Final[Seconds] = 10.0
 """WireGuard begins anew after 15 (whitepaper, section 6.5); here the silent are buried by then."""
 _BUSIEST: Final = 128
 """Cipher objects kept: two for each of 64 sessions, 3 KiB each."""
-
-
-@attrs.frozen
-class Via:
-    """A path through another member that forwards."""
-
-    member: NodeId
-
-
-Path = Address | Via
-
-
-def address_of(path: Path) -> Address | None:
-    """Where somebody was heard from; None if others forward for it."""
-    return path if isinstance(path, Address) else None
 
 
 class CipherCache:

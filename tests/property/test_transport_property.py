@@ -17,7 +17,7 @@ from meshp2p.transport.connection import Connection
 from meshp2p.transport.handshake import DATAGRAMS
 from meshp2p.transport.multiplex import AnswerArrived, Arrival, Multiplexer, RequestArrived
 from meshp2p.transport.packet import FLAG_XX
-from meshp2p.transport.session import Via
+from meshp2p.transport.path import Via
 from meshp2p.wire import codec, limits
 from tests.unit.transport.net import Net
 from tests.unit.transport.pair import Pair, Rogue, accept, connected, dial, door_of, node_id

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from meshp2p.ids import Address
 from meshp2p.simulation import ALIVE, DEAD, Handler, Node, World
-from meshp2p.transport.endpoint import Route
+from meshp2p.transport.path import Route
 from meshp2p.wire import codec
 
 

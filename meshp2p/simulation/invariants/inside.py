@@ -156,7 +156,7 @@ def _transport_sizes(engine: Engine) -> list[Size]:
     open_links = limits.MAX_CONNECTIONS + limits.MAX_PREAUTH_STREAMS
     sizes = [
         ("sessions", len(endpoint), limits.MAX_SESSIONS + limits.MAX_PENDING_HANDSHAKES),
-        ("handshakes begun", len(endpoint._attempts), limits.MAX_PENDING_HANDSHAKES),
+        ("handshakes begun", len(endpoint._initiator.attempts), limits.MAX_PENDING_HANDSHAKES),
         ("datagrams that wait for one member", waiting, limits.MAX_WAITING_PER_PEER),
         ("connections", len(links), open_links),
         ("half-received bodies of all", halves, limits.MAX_NODE_REASSEMBLY),

@@ -17,9 +17,9 @@ from meshp2p.identity.trust import Trust
 from meshp2p.ids import Address
 from meshp2p.transport import frame
 from meshp2p.transport.connection import Connection
-from meshp2p.transport.endpoint import Route
 from meshp2p.transport.held import Held
 from meshp2p.transport.multiplex import Arrival, ResetArrived
+from meshp2p.transport.path import Route
 from meshp2p.wire import limits
 from tests.issuing import CRYPTO, NOW, identity
 from tests.unit.transport.pair import MIB, accept, dial, door_of, node_id

@@ -15,9 +15,9 @@ from meshp2p.identity.node import NodeIdentity
 from meshp2p.identity.trust import MeshKeys
 from meshp2p.ids import Address, NodeId
 from meshp2p.transport import packet
-from meshp2p.transport.endpoint import Endpoint, Route
+from meshp2p.transport.endpoint import Endpoint
 from meshp2p.transport.handshake import Doorkeeper
-from meshp2p.transport.session import Path, Via
+from meshp2p.transport.path import Path, Route, Via
 from tests.issuing import NOW
 from tests.unit.transport.pair import door_of
 

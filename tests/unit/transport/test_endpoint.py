@@ -11,10 +11,9 @@ from meshp2p.errors import UnknownMessage, WireError
 from meshp2p.identity.node import NodeIdentity
 from meshp2p.ids import Address
 from meshp2p.transport import packet
-from meshp2p.transport.endpoint import Route
 from meshp2p.transport.handshake import DATAGRAMS, Doorkeeper
 from meshp2p.transport.packet import FLAG_XX
-from meshp2p.transport.session import Via
+from meshp2p.transport.path import Route, Via
 from meshp2p.wire import limits
 from tests.issuing import identity
 from tests.unit.transport.net import Net, Node, Sent, along, cheap_door

@@ -10,8 +10,7 @@ from meshp2p.ids import Address
 from meshp2p.transport import packet
 from meshp2p.transport.budget import source_of
 from meshp2p.transport.copies import Copies
-from meshp2p.transport.endpoint import Route
-from meshp2p.transport.session import Path, Via
+from meshp2p.transport.path import Path, Route, Via
 from meshp2p.wire import limits
 from meshp2p.wire.budget import Budgets
 from tests.unit.transport.net import Net, Node, along, cheap_door, kind_of
