@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from itertools import islice
 from typing import Final, TypeAlias
 
 import attrs
@@ -14,6 +13,8 @@ from meshp2p.events import State, Synced
 from meshp2p.gossip.accusation import Accusation
 from meshp2p.gossip.admission import Admission, BudgetSpent
 from meshp2p.gossip.detector import Detector
+from meshp2p.gossip.hearing import Hearing
+from meshp2p.gossip.listings import Listings
 from meshp2p.gossip.member import Row
 from meshp2p.gossip.messages import LineItem, RecordItem, SuspicionItem
 from meshp2p.gossip.outputs import Moved, Tell
@@ -25,17 +26,9 @@ from meshp2p.ids import NodeId, Seconds
 from meshp2p.wire import limits
 
 Claim: TypeAlias = LineItem | RecordItem | SuspicionItem
-Listing: TypeAlias = dict[NodeId, tuple[int, bool, int]]
-"""What a peer says that it holds: rank of the line by member, of those that this node knows too."""
 
 _AT_ONCE: Final = 256
 """Claims looked at within one input, most of them known already and settled unsigned."""
-_NONE: Final = (-1, False, -1)
-"""Older than any version."""
-_LISTINGS: Final = 8
-"""Peers whose syncs may overlap."""
-_CATCH_UP: Final = 64
-"""Members of whom a peer is told after a sync; if it lacks more it will sync by itself."""
 
 
 @attrs.frozen
@@ -76,7 +69,13 @@ class Intake:
     _has_synced: bool = attrs.field(default=False, init=False)
     _waiting: deque[_Waiting] = attrs.field(factory=deque, init=False)
     _waiting_bytes: int = attrs.field(default=0, init=False)
-    _listings: dict[NodeId, Listing] = attrs.field(factory=dict, init=False)
+    _listings: Listings = attrs.field(init=False)
+    _hearing: Hearing = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Of these only the intake knows."""
+        self._listings = Listings(self._parts)
+        self._hearing = Hearing(self._parts, self._admission, self._detector, self._refutation)
 
     def __len__(self) -> int:
         """How many claims wait for their signatures to be checked."""
@@ -91,7 +90,7 @@ class Intake:
     def begin_merge(self) -> None:
         """Forget what peers listed without an end, in their own syncs and in pulls."""
         if not self._waiting:
-            self._listings.clear()
+            self._listings.forget()
 
     def merge(self, claim: Claim, peer: NodeId | None) -> None:
         """Take a claim from a full sync or a pull, later."""
@@ -141,9 +140,11 @@ class Intake:
             case RecordItem(line) as record:
                 self._line(VersionLine.from_bytes_untrusted(line), record, waiting, now)
             case SuspicionItem(accusation):
-                self._accusation(Accusation.from_bytes_untrusted(accusation), waiting.peer, now)
+                read = Accusation.from_bytes_untrusted(accusation)
+                self._hearing.hear(read, waiting.peer, now)
             case _SyncEnd(peer):
-                self._catch_up(peer)
+                self.settle(peer)
+                self._listings.catch_up(peer)
             case _Mark(act):
                 act(now)
 
@@ -168,36 +169,6 @@ class Intake:
             self._parts.put(Tell(Synced(peer)))
         return is_first
 
-    # Full syncs
-
-    def _list(self, waiting: _Waiting, line: VersionLine) -> None:
-        """Note that the peer holds a member's line; made-up members would fill the memory."""
-        peer = waiting.peer
-        if not waiting.merged or peer is None or self._parts.view.get(line.node_id) is None:
-            return
-        listing = self._listings.setdefault(peer, {})
-        listing[line.node_id] = line.rank
-        if len(self._listings) > _LISTINGS:
-            del self._listings[next(iter(self._listings))]
-
-    def _catch_up(self, peer: NodeId) -> None:
-        """The peer told all it holds: tell it what it lacks, so that both views agree.
-
-        It has heard of this node itself already, before anything was checked.
-        """
-        self.settle(peer)
-        listing = self._listings.pop(peer, {})
-        lacking = (
-            row
-            for row in self._parts.view
-            if row.id != self._parts.view.own_id and listing.get(row.id, _NONE) < row.record.rank
-        )
-        for row in islice(lacking, _CATCH_UP):
-            if row.id in listing:
-                self._parts.send(peer, LineItem(row.record.line.raw).wire())
-            else:
-                self._parts.present(row.record, peer)
-
     # Lines and records
 
     def _line(
@@ -205,7 +176,8 @@ class Intake:
     ) -> None:
         row = self._parts.view.get(line.node_id)
         peer = waiting.peer
-        self._list(waiting, line)
+        if waiting.merged:
+            self._listings.note(waiting.peer, line)
         if line.node_id == self._parts.identity.node_id:
             self._own_line(line, peer, now)
         elif row is None:
@@ -246,7 +218,8 @@ class Intake:
         if not self._parts.view.add(row):
             self._parts.counters["members_refused"] += 1
             return
-        self._list(waiting, line)
+        if waiting.merged:
+            self._listings.note(waiting.peer, line)
         if row.is_live and lost is not None:
             self._parts.tell("member.returned", row, why_returned(lost.record, record))
         elif row.is_live:
@@ -333,67 +306,6 @@ class Intake:
         change = what_changed(before, held, record)
         if change is not None:
             parts.tell(change[0], row, change[1])
-
-    # Accusations
-
-    def _accusation(self, accusation: Accusation, peer: NodeId | None, now: Seconds) -> None:
-        if accusation.subject == self._parts.identity.node_id:
-            self._own_accusation(accusation, peer, now)
-            return
-        row = self._parts.view.get(accusation.subject)
-        if row is None or accusation.version > row.version:
-            self._parts.pull(peer, accusation.subject, now)
-            return
-        known = accusation.version == row.version and self._detector.may_hear(row, accusation)
-        if not known or not row.is_live:
-            self._parts.counters["claims_stale"] += 1
-            return
-        self._admission.check_recent(accusation, now)
-        if self._signed(accusation, peer, now):
-            self._parts.evidence.accused(accusation)
-            self._detector.accused(row, accusation, now)
-
-    def _own_accusation(self, accusation: Accusation, peer: NodeId | None, now: Seconds) -> None:
-        """Somebody suspects us. A version that we never signed makes us ask, not advance."""
-        if self._refutation is None:
-            return
-        version = self._refutation.own_version
-        if accusation.version == version and self._refutation.may_hear(accusation.accuser):
-            # Whenever that was: a refuted version is accused no more, and whoever had the
-            # wrong time when it buried us must hear from us too. So must whoever believes
-            # somebody who has left since: it would take us for dead for ever.
-            if self._signed(accusation, peer, now, or_departed=True):
-                self._parts.evidence.accused(accusation)
-                self._refutation.suspected(accusation.accuser, peer, now)
-            return
-        if accusation.version > version:
-            self._parts.pull(peer, accusation.subject, now)
-        self._refutation.misinformed(peer, now)  # if of the present one: its refutation is due
-
-    def _signed(
-        self,
-        accusation: Accusation,
-        peer: NodeId | None,
-        now: Seconds,
-        *,
-        or_departed: bool = False,
-    ) -> bool:
-        """Whether a member that has not left, and is not the subject, signed it.
-
-        Args:
-            or_departed: Whether one that has left will do.
-        """
-        accuser = self._parts.view.get(accusation.accuser)
-        if accuser is None:
-            self._parts.pull(peer, accusation.accuser, now)
-            return False
-        has_no_say = accuser.state == "left" and not or_departed
-        if has_no_say or accusation.accuser == accusation.subject:
-            if has_no_say:  # as of now: its bearer may not know yet
-                self._admission.excuse()
-            raise WireError("a suspicion by somebody who has no say")
-        self._admission.check_accusation(accusation, accuser.record.body.node_key)
-        return True
 
 
 def _size_of(claim: Claim | _SyncEnd | _Mark) -> int:

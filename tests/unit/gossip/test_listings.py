@@ -62,8 +62,8 @@ def test_what_was_listed_without_an_end_is_forgotten() -> None:
 
     kept = sizes(bob, "swim")
 
-    assert kept["swim._intake._listings"] <= 1  # the newest
-    assert kept["swim._intake._listings{}"] <= len(crowd)
+    assert kept["swim._intake._listings._of"] <= 1  # the newest
+    assert kept["swim._intake._listings._of{}"] <= len(crowd)
 
 
 def test_a_peer_is_told_only_what_it_did_not_list() -> None:
