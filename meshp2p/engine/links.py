@@ -11,7 +11,8 @@ from collections.abc import Callable, Collection
 from math import inf
 from typing import Final
 
-from meshp2p.effects import CloseStream, OpenStream, StreamId, StreamReady
+from meshp2p.effects import CloseStream, StreamId, StreamReady
+from meshp2p.engine.beginnings import Beginnings
 from meshp2p.engine.core import Core
 from meshp2p.engine.endings import Endings
 from meshp2p.engine.link import Errand, Link, OnRequest, make_ready
@@ -19,7 +20,6 @@ from meshp2p.engine.switchboard import Switchboard
 from meshp2p.errors import WireError
 from meshp2p.ids import Address, NodeId, Seconds
 from meshp2p.transport import frame
-from meshp2p.transport.connection import Connection
 from meshp2p.transport.handshake import Doorkeeper
 from meshp2p.transport.held import Held
 from meshp2p.transport.multiplex import AnswerArrived, Arrival, RequestArrived, ResetArrived
@@ -53,12 +53,12 @@ class Links:
             held: What connections may hold together; as in `limits` if None.
         """
         self._core = core
-        self._door = door
         self._on_request = on_request
         self._board = Switchboard()
         self.held = Held() if held is None else held
         """What all connections make this node hold; for reading."""
         self._endings = Endings(core, self._board, self.held, on_gone=on_gone, now=now)
+        self._beginnings = Beginnings(core, door, self._board, self.held, self._endings)
         self._next_look = now + limits.BODY_SILENCE
 
     def __len__(self) -> int:
@@ -73,7 +73,7 @@ class Links:
         """Bring an errand to a member, over its connection or a new one along `route`."""
         link = self._board.to(peer)
         if link is None:
-            link = self._dial(route(peer), peer, now)
+            link = self._beginnings.dial(route(peer), peer, now)
             if link is None:
                 errand.on_lost(errand, "no address of it is known", now, sent=False)
                 return
@@ -85,7 +85,7 @@ class Links:
 
     def meet(self, address: Address, errand: Errand, *, now: Seconds) -> None:
         """Bring an errand to whoever of the mesh listens at an address."""
-        link = self._dial(Route((address,), None), None, now)
+        link = self._beginnings.dial(Route((address,), None), None, now)
         if link is not None:
             self._carry(link, errand, now)
 
@@ -132,61 +132,15 @@ class Links:
                 link.ready = True
                 self._core.emit(StreamReady(link.stream))
 
-    def _dial(self, route: Route, peer: NodeId | None, now: Seconds) -> Link | None:
-        if not route.addresses or len(self._board) >= limits.MAX_CONNECTIONS:
-            return None
-        link = Link(self._board.next_stream(), now, wanted=peer, route=route)
-        self._board.add(link)
-        self._connect(link, now)
-        return link
-
-    def _connect(self, link: Link, now: Seconds) -> None:
-        addresses = link.route.addresses if link.route else ()
-        link.address = addresses[link.tries % len(addresses)]
-        link.tries += 1
-        link.deadline = now + self._core.config.connect_timeout
-        self._core.emit(OpenStream(link.stream, link.address))
-
     # --- the driver's reports ------------------------------------------------
 
     def opened(self, stream: StreamId, *, now: Seconds) -> None:
         """A connection that we asked for stands: begin the handshake."""
-        link = self._board.find(stream)
-        if link is None or link.route is None:
-            self._core.emit(CloseStream(stream, flush=False))
-            return
-        link.connection = Connection(
-            self._door,
-            now=now,
-            rekey_bytes=self._core.config.stream_rekey_bytes,
-            dial=True,
-            peer_id=link.wanted,
-            static=link.route.static,
-            seen_from=link.address,
-            held=self.held,
-        )
-        make_ready(self._core, link)
+        self._beginnings.opened(stream, now)
 
     def accepted(self, stream: StreamId, remote: Address, *, now: Seconds) -> None:
         """Somebody connected; they have `preauth_timeout` to prove who they are."""
-        if self._board.unproved.is_crowd(remote) or len(self._board) >= limits.MAX_CONNECTIONS:
-            self._core.counters["stream_refused"] += 1
-            self._core.emit(CloseStream(stream, flush=False))
-            return
-        silent = self._board.unproved.one_too_many()
-        if silent is not None:
-            self._core.counters["stream_refused"] += 1
-            self._endings.lose(silent, "it did not say who it is", now)
-        link = Link(stream, now + self._core.config.preauth_timeout, address=remote)
-        link.connection = Connection(
-            self._door,
-            now=now,
-            rekey_bytes=self._core.config.stream_rekey_bytes,
-            dial=False,
-            seen_from=remote,
-            held=self.held,
-        )
-        self._board.add(link)
+        self._beginnings.accepted(stream, remote, now)
 
     def receive(self, stream: StreamId, data: bytes, *, now: Seconds) -> NodeId | None:
         """Bytes of a stream; return whose they are, if they prove it: parts of records do not."""
@@ -199,8 +153,8 @@ class Links:
             self._core.counters["stream_dropped"] += 1
             self._endings.lose(link, str(error), now)
             return None
-        if link.peer is None and link.connection.is_open:
-            self._prove(link, now)
+        if link.peer is None and link.connection.is_open and link.connection.peer is not None:
+            self._prove(link, link.connection.peer.credential.node_id, now)
         self._hand_on(link, arrivals, now)
         if not link.ready and link.connection.has_bytes:
             make_ready(self._core, link)
@@ -244,25 +198,9 @@ class Links:
         if link is None:
             return
         proved = link.peer is not None
-        retry = not proved and link.route is not None and self._try_again(link, now)
+        retry = not proved and link.route is not None and self._beginnings.try_again(link, now)
         if not retry:
             self._endings.lose(link, reason, now, closed=True)
-
-    def _try_again(self, link: Link, now: Seconds) -> bool:
-        """The next address; then XX, since the other may have a new key."""
-        route = link.route
-        if route is None:
-            return False
-        if link.tries >= len(route.addresses):
-            if route.static is None or link.connection is None:
-                return False
-            link.route = route = Route(route.addresses, None)
-            link.tries = 0
-        link.connection = None
-        link.ready = False
-        self._board.renumber(link)
-        self._connect(link, now)
-        return True
 
     def is_open(self, stream: StreamId) -> bool:
         """Whether the stream stands, and does not part."""
@@ -280,22 +218,9 @@ class Links:
 
     # --- keeping order -------------------------------------------------------
 
-    def _prove(self, link: Link, now: Seconds) -> None:
-        """The peer is known: settle which connection stays, and send what waited."""
-        connection = link.connection
-        if connection is None or connection.peer is None:
-            return
-        peer = connection.peer.credential.node_id
-        self._board.prove(link, peer)
-        link.idle_since = now
-        best, drop = self._board.choose(
-            link,
-            peer,
-            lower=self._core.identity.node_id < peer,
-            patience=self._core.config.connect_timeout,
-        )
-        if drop is not None:
-            self._endings.wind_down(drop)
+    def _prove(self, link: Link, peer: NodeId, now: Seconds) -> None:
+        """The peer is known: send what waited, and let it not have too many connections."""
+        best = self._beginnings.prove(link, peer, now)
         waiting, link.waiting = link.waiting, deque()
         for errand in waiting:
             self._carry(best if best.peer else link, errand, now)
@@ -393,10 +318,6 @@ class Links:
 
     def _give_up_silent(self, now: Seconds) -> None:
         """Those who did not prove who they are, and those who had said goodbye."""
-        for link in self._board.unproved.due(now):
-            if link.route is None or not self._try_again(link, now):
-                self._endings.lose(link, "it did not answer in time", now)
-            else:
-                self._core.counters["stream_retried"] += 1
+        self._beginnings.give_up_silent(now)
         for link in [link for link in self._board.leaving.values() if link.deadline <= now]:
             self._endings.lose(link, "it left", now)
