@@ -8,12 +8,13 @@ from typing import Final
 from meshp2p.config import Config
 from meshp2p.consensus.auction import OFFER, Auctioneer
 from meshp2p.consensus.awarding import AWARDED, CLAIM
-from meshp2p.consensus.bidder import ACCEPTANCES, Bidder
+from meshp2p.consensus.bidder import Bidder
 from meshp2p.consensus.deadlines import Deadlines
 from meshp2p.consensus.elector import BALLOTS, FLOOR, Voter
 from meshp2p.consensus.epochs import AWARDS
 from meshp2p.consensus.surroundings import Output, Surroundings
 from meshp2p.consensus.vote import CALL, CALLS, VoteCaller
+from meshp2p.consensus.worker import ACCEPTANCES, Worker
 from meshp2p.identity.keys import Crypto
 from meshp2p.identity.node import NodeIdentity
 from meshp2p.identity.trust import Trust
@@ -27,7 +28,7 @@ METHODS: Final = (OFFER, AWARDED, CLAIM, CALL)
 
 
 class Participant:
-    """A node as owner, bidder, caller and elector.
+    """A node as owner, bidder, worker, caller and elector.
 
     It never waits: inputs go in with the time, and `outputs()` says what is wanted.
 
@@ -75,7 +76,8 @@ class Participant:
         """Give it `hold(...)`."""
         self.votes = VoteCaller(self._around, stored)
         """Give it `call(...)`."""
-        self._bidder = Bidder(self._around, stored)
+        self._bidder = Bidder(self._around)
+        self._worker = Worker(self._around, self._bidder, stored)
         self._voter = Voter(self._around, stored)
 
     def renew_identity(self, identity: NodeIdentity) -> None:
@@ -94,9 +96,9 @@ class Participant:
         if method == OFFER:
             self._bidder.receive_offer_untrusted(ticket, peer, body, now=now)
         elif method == AWARDED:
-            self._bidder.receive_award_untrusted(ticket, peer, body)
+            self._worker.receive_award_untrusted(ticket, peer, body)
         elif method == CLAIM:
-            self._bidder.receive_claim_untrusted(ticket, peer, body)
+            self._worker.receive_claim_untrusted(ticket, peer, body)
         elif method == CALL:
             self._voter.receive_call_untrusted(ticket, peer, body, now=now, unix=unix)
         else:

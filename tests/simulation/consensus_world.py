@@ -34,11 +34,11 @@ from meshp2p.consensus import (
 )
 from meshp2p.consensus.award import AcceptanceNote, AwardNote, slot_of
 from meshp2p.consensus.ballot import CastBallot, Proposal
-from meshp2p.consensus.bidder import ACCEPTANCES
 from meshp2p.consensus.elector import BALLOTS
 from meshp2p.consensus.epochs import AWARDS
 from meshp2p.consensus.quorum import MAJORITY
 from meshp2p.consensus.vote import CALL, CALLS
+from meshp2p.consensus.worker import ACCEPTANCES
 from meshp2p.effects import Persist, Record
 from meshp2p.identity.credential import without_transport
 from meshp2p.identity.keys import OpenSSL

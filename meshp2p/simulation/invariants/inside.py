@@ -176,17 +176,17 @@ def _transport_sizes(engine: Engine) -> list[Size]:
 
 def _consensus_sizes(engine: Engine) -> list[Size]:
     participant = engine._coordination._participant
-    voter, bidder = participant._voter, participant._bidder
+    voter, worker = participant._voter, participant._worker
     results = limits.MAX_KEPT_RESULTS + limits.MAX_BODY
     return [
         ("auctions", len(participant.auctions._lots), limits.MAX_OPEN_AUCTIONS),
         ("votes", len(participant.votes._open), limits.MAX_OPEN_VOTES),
         ("open ballots", len(voter._open), limits.MAX_OPEN_BALLOTS),
         ("kept ballots", len(voter._signed), limits.MAX_KEPT_BALLOTS),
-        ("offers", len(bidder._open), limits.MAX_OPEN_OFFERS),
-        ("awards taken on", len(bidder._work), limits.MAX_OPEN_AUCTIONS),
-        ("remembered awards", len(bidder._accepted), limits.MAX_KEPT_AWARDS),
-        ("kept results", bidder._results_size, results),
+        ("offers", len(participant._bidder._open), limits.MAX_OPEN_OFFERS),
+        ("awards taken on", len(worker._work), limits.MAX_OPEN_AUCTIONS),
+        ("remembered awards", len(worker._accepted), limits.MAX_KEPT_AWARDS),
+        ("kept results", worker._results_size, results),
     ]
 
 

@@ -25,11 +25,11 @@ from meshp2p.consensus import (
 from meshp2p.consensus.auction import OFFER
 from meshp2p.consensus.award import AcceptanceNote, AwardNote, bids_root
 from meshp2p.consensus.awarding import AWARDED, CLAIM
-from meshp2p.consensus.bidder import ACCEPTANCES
 from meshp2p.consensus.envelope import sign
 from meshp2p.consensus.epochs import AWARDS
 from meshp2p.consensus.offer import Announcement
 from meshp2p.consensus.scoring import Policy
+from meshp2p.consensus.worker import ACCEPTANCES
 from meshp2p.effects import Persist
 from meshp2p.errors import (
     DeadlineExceeded,
