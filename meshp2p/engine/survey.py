@@ -16,7 +16,7 @@ from meshp2p.ids import NodeId
 
 
 class Survey:
-    """The half of `Engine` that only looks."""
+    """The part of `Engine` that only looks."""
 
     def __init__(self, core: Core, parts: Assembly) -> None:
         """Keep each part within one step, since every input passes through several."""
