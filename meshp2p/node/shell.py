@@ -14,8 +14,8 @@ from meshp2p.consensus import AwardData
 from meshp2p.engine import Engine
 from meshp2p.errors import Closed
 from meshp2p.events import CallFinished, ClockSkew, Cut, Event, Log, MemberEvent, Synced
-from meshp2p.identity.trust import Trust, secret_of
 from meshp2p.ids import NodeId, Seconds
+from meshp2p.node.assembly import make_engine
 from meshp2p.node.home import Home
 from meshp2p.node.listeners import Listeners
 from meshp2p.node.machine import MACHINE
@@ -113,53 +113,23 @@ class Shell:
             self._close("the node has stopped")
 
     def _open(self) -> Runner:
+        """Open one after the other what `_close` closes; only then is there an engine."""
         settings, machine = self.settings, self._machine
-        crypto = machine.crypto
         now, unix = machine.monotonic.now(), machine.wall()
-        self._home = machine.open_home(settings, unix=unix, on_written=self._persisted)
-        self._network = machine.bind(
+        self._home = home = machine.open_home(settings, unix=unix, on_written=self._persisted)
+        self._network = network = machine.bind(
             [numeric(host) for host in settings.hosts],
             settings.port,
             fallback=settings.port_is_a_wish,
         )
-        directory, identity = self._home.directory, self._home.identity
-        self._whereabouts = Whereabouts(settings, machine, self._network, directory)
-        engine = Engine(
-            config=settings.config,
-            identity=identity,
-            trust=Trust(
-                crypto,
-                identity.keys,
-                settings.config.clock_tolerance,
-                secret=secret_of(identity.node_private),
-            ),
-            crypto=crypto,
-            rng=machine.dice(),
-            entropy=machine.entropy,
-            now=now,
-            unix=unix,
-            addresses=self._whereabouts.addresses,
-            capabilities=self.registry.infos(),
-            seeds=settings.seeds,
-            guest=settings.guest,
-            stored=self._home.stored,
-        )
-        engine.listen(listens=self.registry.on_message is not None)
-        self._runner = runner = Runner(
-            self.registry,
-            returned=self._handler_returned,
-            log=self._announce,
-            asyncio_loop=self._front.asyncio_loop,
-            call=machine.blocking(self._front.call, self._front.call_async),
-            call_async=self._front.call_async,
-            show_tracebacks=identity.keys.shared,
-            slots=settings.config.handler_slots,
-            threads=machine.threads,
-        )
+        self._whereabouts = Whereabouts(settings, machine, network, home.directory)
+        addresses = self._whereabouts.addresses
+        engine = make_engine(settings, machine, home, addresses, now=now, unix=unix)
+        self._runner = runner = self._make_runner(home)
         self._driver = Driver(
             engine,
-            network=self._network,
-            journal=self._home.journal,
+            network=network,
+            journal=home.journal,
             runner=runner,
             resolve=machine.resolve,
             announce=self._announce,
@@ -167,6 +137,20 @@ class Shell:
             clock=machine.monotonic,
         )
         return runner
+
+    def _make_runner(self, home: Home) -> Runner:
+        front, machine = self._front, self._machine
+        return Runner(
+            self.registry,
+            returned=self._handler_returned,
+            log=self._announce,
+            asyncio_loop=front.asyncio_loop,
+            call=machine.blocking(front.call, front.call_async),
+            call_async=front.call_async,
+            show_tracebacks=home.identity.keys.shared,
+            slots=self.settings.config.handler_slots,
+            threads=machine.threads,
+        )
 
     async def _join(self, nursery: trio.Nursery) -> None:
         """Show ourselves, look around; wait for the first list only if somebody is there."""
