@@ -5,8 +5,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 
-import attrs
-
 from meshp2p.engine.acquaintances import Acquaintances
 from meshp2p.engine.answers import Answers
 from meshp2p.engine.calls import Calls
@@ -18,7 +16,6 @@ from meshp2p.engine.link import Link
 from meshp2p.engine.links import Links
 from meshp2p.engine.lives import Lives
 from meshp2p.engine.membership import Membership, route_to
-from meshp2p.engine.reaching import ALIVE, ALIVE_PRICE, Reaching
 from meshp2p.engine.syncing import (
     COMPARE,
     COMPARE_PRICE,
@@ -33,94 +30,59 @@ from meshp2p.engine.syncing import (
 from meshp2p.engine.watching import Watching
 from meshp2p.events import CapabilityInfo, MemberEvent
 from meshp2p.gossip.swim import Swim
-from meshp2p.ids import Address, NodeId, Seconds
+from meshp2p.ids import Address, Seconds
 from meshp2p.messaging.serving import Serving
 from meshp2p.transport.endpoint import Endpoint
 from meshp2p.transport.handshake import Doorkeeper
-from meshp2p.transport.path import Route
 
 
-@attrs.frozen(kw_only=True)
 class Assembly:
     """The parts of one engine, those first that know nothing of the others."""
 
-    door: Doorkeeper
-    swim: Swim
-    serving: Serving
-    answers: Answers
-    links: Links
-    endpoint: Endpoint
-    syncing: Syncing
-    membership: Membership
-    calls: Calls
-    coordination: Coordination
-    joining: Joining
-    watching: Watching
-    governor: Governor
-    acquaintances: Acquaintances
-    lives: Lives
+    def __init__(
+        self,
+        core: Core,
+        *,
+        unix: float,
+        addresses: tuple[Address, ...],
+        capabilities: tuple[CapabilityInfo, ...],
+        seeds: tuple[tuple[str, int], ...],
+        stored: Mapping[tuple[str, bytes], bytes],
+        on_link_gone: Callable[[Link, str, Seconds], None],
+        on_member_event: Callable[[MemberEvent, Seconds], None],
+    ) -> None:
+        """Make all parts. Their order is part of the replay: some draw from the dice at once.
 
-
-def assemble(
-    core: Core,
-    *,
-    unix: float,
-    addresses: tuple[Address, ...],
-    capabilities: tuple[CapabilityInfo, ...],
-    seeds: tuple[tuple[str, int], ...],
-    stored: Mapping[tuple[str, bytes], bytes],
-    on_link_gone: Callable[[Link, str, Seconds], None],
-    on_member_event: Callable[[MemberEvent, Seconds], None],
-) -> Assembly:
-    """Make all parts. Their order is part of the replay: some draw from the dice at once.
-
-    Args:
-        on_link_gone: Called when a peer's stream ends.
-        on_member_event: Called when a member comes, changes or goes.
-    """
-    door = _open_door(core)
-    lives = Lives(core, stored)
-    swim = _begin_gossip(core, unix, addresses, capabilities, lives)
-    serving = _begin_serving(core, capabilities)
-    answers = Answers(core, serving, swim.handle_of)
-    links = Links(core, door, on_request=answers.receive, on_gone=on_link_gone, now=core.now)
-    answers.links = links
-    endpoint = Endpoint(config=core.config, door=door, rng=core.rng)
-    route = functools.partial(route_to, swim)
-    syncing = _begin_syncing(core, swim, links, answers, route)
-    reaching = Reaching(core, swim, links, route_to=route)
-    answers.register(ALIVE, reaching.answer, price=ALIVE_PRICE)
-    governor = _begin_governing(core)
-    acquaintances = Acquaintances(core, swim, stored)
-    calls = Calls(core, links, swim, serve_locally=answers.serve_locally, route_to=route)
-    calls.cancel_job = serving.cancel
-    return Assembly(
-        door=door,
-        swim=swim,
-        serving=serving,
-        answers=answers,
-        links=links,
-        endpoint=endpoint,
-        syncing=syncing,
-        membership=Membership(
+        Args:
+            on_link_gone: Called when a peer's stream ends.
+            on_member_event: Called when a member comes, changes or goes.
+        """
+        self.door = _open_door(core)
+        self.lives, self.swim = _begin_gossip(core, unix, addresses, capabilities, stored)
+        swim = self.swim
+        self.serving = _begin_serving(core, capabilities)
+        self.answers, self.links = _begin_streams(core, self.door, swim, self.serving, on_link_gone)
+        self.endpoint = Endpoint(config=core.config, door=self.door, rng=core.rng)
+        self.syncing = _begin_syncing(core, swim, self.links, self.answers)
+        self.governor = _begin_governing(core)
+        self.acquaintances = Acquaintances(core, swim, stored)
+        self.calls = _begin_calling(core, swim, self.links, self.answers, self.serving)
+        self.membership = Membership(
             core,
             swim,
-            endpoint,
-            links,
-            syncing=syncing,
-            reaching=reaching,
-            governor=governor,
-            lives=lives,
+            self.endpoint,
+            self.links,
+            self.answers,
+            syncing=self.syncing,
+            governor=self.governor,
+            lives=self.lives,
             on_event=on_member_event,
-        ),
-        governor=governor,
-        calls=calls,
-        coordination=Coordination(core, calls, swim, answers, stored, serving=serving),
-        watching=Watching(core, swim, calls, answers),
-        joining=_begin_joining(core, swim, syncing, seeds, acquaintances),
-        acquaintances=acquaintances,
-        lives=lives,
-    )
+        )
+        self.coordination = Coordination(
+            core, self.calls, swim, self.answers, stored, serving=self.serving
+        )
+        self.watching = Watching(core, swim, self.calls, self.answers)
+        self.joining = _begin_joining(core, swim, self.syncing, seeds, self.acquaintances)
 
 
 def _open_door(core: Core) -> Doorkeeper:
@@ -151,8 +113,9 @@ def _begin_gossip(
     unix: float,
     addresses: tuple[Address, ...],
     capabilities: tuple[CapabilityInfo, ...],
-    lives: Lives,
-) -> Swim:
+    stored: Mapping[tuple[str, bytes], bytes],
+) -> tuple[Lives, Swim]:
+    lives = Lives(core, stored)
     swim = Swim(
         config=core.config,
         identity=core.identity,
@@ -169,7 +132,7 @@ def _begin_gossip(
     own = swim.own_record()
     if own is not None:
         lives.begin(own.line.epoch)
-    return swim
+    return lives, swim
 
 
 def _begin_serving(core: Core, capabilities: Sequence[CapabilityInfo]) -> Serving:
@@ -185,15 +148,35 @@ def _begin_serving(core: Core, capabilities: Sequence[CapabilityInfo]) -> Servin
     return serving
 
 
-def _begin_syncing(
-    core: Core, swim: Swim, links: Links, answers: Answers, route: Callable[[NodeId], Route]
-) -> Syncing:
-    syncing = Syncing(core, swim, links, route_to=route)
+def _begin_streams(
+    core: Core,
+    door: Doorkeeper,
+    swim: Swim,
+    serving: Serving,
+    on_gone: Callable[[Link, str, Seconds], None],
+) -> tuple[Answers, Links]:
+    answers = Answers(core, serving, swim.handle_of)
+    links = Links(core, door, on_request=answers.receive, on_gone=on_gone, now=core.now)
+    answers.links = links
+    return answers, links
+
+
+def _begin_syncing(core: Core, swim: Swim, links: Links, answers: Answers) -> Syncing:
+    syncing = Syncing(core, swim, links, route_to=functools.partial(route_to, swim))
     answers.register(SYNC, syncing.answer_sync, price=SYNC_PRICE)
     answers.register(JOIN, syncing.answer_join, price=JOIN_PRICE)
     answers.register(COMPARE, syncing.answer_compare, price=COMPARE_PRICE)
     answers.register(PULL, syncing.answer_pull, price=PULL_PRICE)
     return syncing
+
+
+def _begin_calling(
+    core: Core, swim: Swim, links: Links, answers: Answers, serving: Serving
+) -> Calls:
+    route = functools.partial(route_to, swim)
+    calls = Calls(core, links, swim, serve_locally=answers.serve_locally, route_to=route)
+    calls.cancel_job = serving.cancel
+    return calls
 
 
 def _begin_joining(

@@ -16,7 +16,7 @@ from typing import Final
 
 from meshp2p.config import Config
 from meshp2p.effects import Effect, StreamId, StreamReady
-from meshp2p.engine.assembly import assemble
+from meshp2p.engine.assembly import Assembly
 from meshp2p.engine.commands import Commands
 from meshp2p.engine.core import Core
 from meshp2p.engine.link import Link
@@ -73,7 +73,7 @@ class Engine(Commands):
             unix=unix,
             now=now,
         )
-        parts = assemble(
+        parts = Assembly(
             core,
             unix=unix,
             addresses=tuple(addresses),

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from typing import Final
 
 from meshp2p.effects import Announce, SendDatagram
+from meshp2p.engine.answers import Answers
 from meshp2p.engine.core import Core
 from meshp2p.engine.forwarding import Forwarding
 from meshp2p.engine.governor import Governor
 from meshp2p.engine.links import Links
 from meshp2p.engine.lives import Lives
-from meshp2p.engine.reaching import Reaching
+from meshp2p.engine.reaching import ALIVE, ALIVE_PRICE, Reaching
 from meshp2p.engine.syncing import Syncing
 from meshp2p.errors import UnknownMessage, WireError
 from meshp2p.events import Event, MemberEvent, Synced
@@ -63,9 +64,9 @@ class Membership:
         swim: Swim,
         endpoint: Endpoint,
         links: Links,
+        answers: Answers,
         *,
         syncing: Syncing,
-        reaching: Reaching,
         governor: Governor,
         lives: Lives,
         on_event: Callable[[MemberEvent, Seconds], None],
@@ -78,8 +79,9 @@ class Membership:
         self._links = links
         self._on_event = on_event
         self._syncing = syncing
-        self.reaching = reaching
+        self.reaching = Reaching(core, swim, links, route_to=self._route)
         """Questions by stream; they have deadlines, as what is passed on."""
+        answers.register(ALIVE, self.reaching.answer, price=ALIVE_PRICE)
         self.forwarding = Forwarding(core, swim, send=self._send)
         """What is passed on for others; it has deadlines."""
         self._governor = governor
