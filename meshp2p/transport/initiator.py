@@ -37,13 +37,13 @@ class Initiator:
         unreachable: Handshakes given up.
     """
 
-    _config: Config
-    _door: Doorkeeper
-    _rng: random.Random
-    _sessions: Sessions
-    _outbox: Outbox
-    _ciphers: CipherCache
-    _new_index: Callable[[], int]
+    _config: Config = attrs.field(alias="config")
+    _door: Doorkeeper = attrs.field(alias="door")
+    _rng: random.Random = attrs.field(alias="rng")
+    _sessions: Sessions = attrs.field(alias="sessions")
+    _outbox: Outbox = attrs.field(alias="outbox")
+    _ciphers: CipherCache = attrs.field(alias="ciphers")
+    _new_index: Callable[[], int] = attrs.field(alias="new_index")
     attempts: dict[int, Attempt] = attrs.field(factory=dict, init=False)
     confirmations: dict[int, Confirmation] = attrs.field(factory=dict, init=False)
     dropped: int = attrs.field(default=0, init=False)

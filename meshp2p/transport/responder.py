@@ -35,12 +35,12 @@ class Responder:
         answers: XX handshakes under way; for reading.
     """
 
-    _door: Doorkeeper
-    _sessions: Sessions
-    _outbox: Outbox
-    _patience: Seconds
-    _ours_prevails: Callable[[NodeId], bool]
-    _new_index: Callable[[], int]
+    _door: Doorkeeper = attrs.field(alias="door")
+    _sessions: Sessions = attrs.field(alias="sessions")
+    _outbox: Outbox = attrs.field(alias="outbox")
+    _patience: Seconds = attrs.field(alias="patience")
+    _ours_prevails: Callable[[NodeId], bool] = attrs.field(alias="ours_prevails")
+    _new_index: Callable[[], int] = attrs.field(alias="new_index")
     answers: Answers = attrs.field(factory=Answers, init=False)
     _copies: Copies = attrs.field(factory=Copies, init=False)
 
