@@ -176,8 +176,10 @@ def test_ctrl_c_while_a_node_joins_leaves_nothing_behind(run: Run, home: Path) -
         f"""
         import sys, threading
         from meshp2p import Node
+        from meshp2p.config import Config
 
-        node = Node("alice", seeds=["127.0.0.1:{free_port()}"])
+        patient = Config(join_wait=4.0)
+        node = Node("alice", seeds=["127.0.0.1:{free_port()}"], config=patient)
         try:
             node.start()
         except KeyboardInterrupt:
@@ -187,7 +189,7 @@ def test_ctrl_c_while_a_node_joins_leaves_nothing_behind(run: Run, home: Path) -
             print(len(node.members()))
         """
     )
-    eventually(lambda: entries(home))  # it has begun to join; its seed keeps it for a second
+    eventually(lambda: entries(home))  # it has begun to join; its seed keeps it for four seconds
 
     alice.signal(signal.SIGINT)
 
