@@ -30,9 +30,10 @@ from meshp2p.identity.trust import MeshKeys, Trust
 from meshp2p.ids import Address, NodeId, Seconds
 from meshp2p.messaging.requests import make_head
 from meshp2p.transport.connection import Connection
-from meshp2p.transport.endpoint import Endpoint, Route
+from meshp2p.transport.endpoint import Endpoint
 from meshp2p.transport.handshake import Doorkeeper
 from meshp2p.transport.multiplex import AnswerArrived
+from meshp2p.transport.path import Route
 from meshp2p.wire import codec, limits
 from meshp2p.wire.codec import Value
 from meshp2p.wire.messages import join_head, split_head_untrusted
