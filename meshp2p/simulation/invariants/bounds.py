@@ -12,7 +12,7 @@ _ROUNDS: Final = 2
 """Passes over all members in which each is probed for certain (SWIM, section 4.3)."""
 _LONGEST_PAUSE: Final = 1.5
 """Intervals between two tries to reach somebody lost, at most: they are jittered."""
-SEED_PAUSE: Final[Seconds] = 37.5
+_SEED_PAUSE: Final[Seconds] = 37.5
 """Between two looks at a seed, at most: half a minute, jittered by a quarter."""
 _ROUND_TRIPS: Final[Seconds] = 1.0
 """Handshakes, connections and retries on a network without faults."""
@@ -43,18 +43,23 @@ def detection(config: Config, members: int, *, slowness: int = 1) -> Seconds:
     return probing + asking + longest_suspicion(config, members) + _ROUND_TRIPS
 
 
-def convergence(config: Config, members: int) -> Seconds:
+def convergence(config: Config, members: int, *, alone: bool = False) -> Seconds:
     """Within which all views are equal once nothing disturbs them any more.
 
     Two digest periods and two suspicion maxima, as the design has it: a suspicion that is
     open when the faults end may last for its whole time, and so may the one that somebody
     who learns of it only then begins; then two views may differ where no probe happens to
     show it, until they are compared, and so may the views of those who hear of it from these.
-    And one pause between two tries to reach somebody lost, or a seed: whoever is dead to all
-    is called no oftener.
+    And one pause between two tries to reach somebody lost: whoever is dead to all is called no
+    oftener.
 
     The bound of the invariant L1, in `rest.py`.
+
+    Args:
+        alone: Somebody knows nobody. It waits for a visit to a seed, its own or another's, and
+            these are half a minute apart in every profile.
     """
     comparing = 2 * config.digest_interval
     suspecting = 2 * longest_suspicion(config, members)
-    return comparing + suspecting + _LONGEST_PAUSE * config.lost_retry_interval
+    calling = _LONGEST_PAUSE * config.lost_retry_interval
+    return comparing + suspecting + (max(calling, _SEED_PAUSE) if alone else calling)

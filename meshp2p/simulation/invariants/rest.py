@@ -33,11 +33,10 @@ class ViewsAgree(Invariant):
     def at_rest(self) -> None:
         """Wait as long as the bound allows, then look at everything."""
         world = self.world
-        patience = bounds.convergence(world.config, len(world.nodes))
+        alone = any(map(_knows_nobody, world.running))
+        patience = bounds.convergence(world.config, len(world.nodes), alone=alone)
         if any(map(_is_mistaken, world.running)):  # disturbed, until it looks at the clock again
             patience += WALL_CLOCK_EVERY
-        if any(map(_knows_nobody, world.running)):  # until a seed is visited
-            patience += bounds.SEED_PAUSE
         ends = world.now + patience
         while difference := self.difference():
             if world.now >= ends:
